@@ -1,0 +1,4 @@
+#![no_std]
+//! The paired host of guestpatch.
+
+pub mod abi;

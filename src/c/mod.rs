@@ -1,0 +1,8 @@
+//! Reading kernel C: functions are cut out of a file, kernel idioms are blanked at equal length,
+//! each function is parsed on its own, and edits go to the original bytes.
+
+pub mod edit;
+pub mod functions;
+pub mod macros;
+pub mod mask;
+pub mod parse;

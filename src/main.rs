@@ -1,0 +1,2 @@
+//! guestpatch
+fn main() {}

@@ -1,0 +1,1 @@
+//! Recipes: prose, change and samples in one Markdown file.

@@ -1,0 +1,1 @@
+//! Runs of port I/O become one batch.
