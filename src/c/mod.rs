@@ -3,6 +3,7 @@
 
 pub mod edit;
 pub mod functions;
+mod lex;
 pub mod macros;
 pub mod mask;
 pub mod parse;
