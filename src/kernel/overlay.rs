@@ -15,7 +15,10 @@ pub struct Overlay<'t> {
 impl<'t> Overlay<'t> {
     /// An overlay without changes.
     pub fn new(tree: &'t Tree) -> Self {
-        Self { tree, pending: BTreeMap::new() }
+        Self {
+            tree,
+            pending: BTreeMap::new(),
+        }
     }
 
     /// The tree below.
@@ -37,6 +40,11 @@ impl<'t> Overlay<'t> {
     /// Replaces (or adds) `path`.
     pub fn write(&mut self, path: &str, content: Vec<u8>) {
         self.pending.insert(path.to_owned(), content);
+    }
+
+    /// The pending content of `path`, if it has been written.
+    pub fn pending(&self, path: &str) -> Option<&[u8]> {
+        self.pending.get(path).map(Vec::as_slice)
     }
 
     /// Paths added on top of the tree, in order; for globs that must also see new files.
