@@ -102,7 +102,10 @@ fn function(
     }
     let root = syntax.tree.root_node();
     let Some(body) = body_of(root) else { return };
-    let scope = Scope::new(root, &syntax.masked);
+    let mut scope = Scope::new(root, &syntax.masked);
+    for hidden in &syntax.hidden {
+        scope.expose_all_in(&text[hidden.clone()]);
+    }
     let source = FunctionSource {
         text,
         syntax: &syntax,
