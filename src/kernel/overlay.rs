@@ -15,7 +15,10 @@ pub struct Overlay<'t> {
 impl<'t> Overlay<'t> {
     /// An overlay without changes.
     pub fn new(tree: &'t Tree) -> Self {
-        Self { tree, pending: BTreeMap::new() }
+        Self {
+            tree,
+            pending: BTreeMap::new(),
+        }
     }
 
     /// The tree below.
