@@ -54,17 +54,29 @@ impl Error {
 
     /// An operating system error about `path`.
     pub fn io(path: &Path, action: &str, cause: &std::io::Error) -> Self {
-        Self::new(Kind::Io, format!("cannot {action} {}: {cause}", path.display()))
+        Self::new(
+            Kind::Io,
+            format!("cannot {action} {}: {cause}", path.display()),
+        )
     }
 
     fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), place: None, hint: None }
+        Self {
+            kind,
+            message: message.into(),
+            place: None,
+            hint: None,
+        }
     }
 
     /// Adds the place.
     #[must_use]
     pub fn at(mut self, file: impl Into<PathBuf>, line: usize, column: usize) -> Self {
-        self.place = Some(Place { file: file.into(), line, column });
+        self.place = Some(Place {
+            file: file.into(),
+            line,
+            column,
+        });
         self
     }
 
