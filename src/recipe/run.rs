@@ -369,13 +369,12 @@ mod tests {
         let mut subject =
             |path: &str| subject_for("{file}: batch runs of port I/O", path, &mut taken);
         assert_eq!(subject("drivers/net/a.c"), "net/a: batch runs of port I/O");
+        let shown = "some-vendor/some-other-folder/and-one-more/x: batch runs of port I/O";
+        let folder = "some-vendor/some-other-folder/and-one-more/x.c";
+        assert_eq!(subject(&format!("drivers/net/ethernet/{folder}")), shown);
         assert_eq!(
-            subject("drivers/net/ethernet/some-vendor/some-other-folder/and-one-more/x.c"),
-            "some-other-folder/and-one-more/x: batch runs of port I/O"
-        );
-        assert_eq!(
-            subject("drivers/net/wireless/some-vendor/some-other-folder/and-one-more/x.c"),
-            "some-other-folder/and-one-more/x: batch runs of port I/O (2)"
+            subject(&format!("drivers/net/wireless/{folder}")),
+            format!("{shown} (2)")
         );
     }
 }

@@ -58,14 +58,14 @@ pub struct Config {
 
 impl Config {
     pub(super) fn compile(self) -> Result<Rewrite, Fault> {
-        let at_pattern = |m: String| Fault::at(self.pattern.span(), m);
-        let pattern = compile(self.pattern.get_ref()).map_err(|message| {
-            at_pattern(format!("bad pattern: {message}"))
+        let bad = |message: String| {
+            Fault::at(self.pattern.span(), format!("bad pattern: {message}"))
                 .hint("a pattern is one C expression, or one statement with its `;`, with metavariables like `$A`")
-        })?;
-        let word = longest_word(&pattern.fixed_string()).ok_or_else(|| {
-            at_pattern("the pattern names nothing: it would match everywhere".into())
-        })?;
+        };
+        let fixed = Replacement::parse(self.pattern.get_ref()).fixed();
+        let word = longest_word(&fixed)
+            .ok_or_else(|| bad("it names nothing, so it would match everywhere".into()))?;
+        let pattern = compile(self.pattern.get_ref()).map_err(bad)?;
         let to = Replacement::parse(self.to.get_ref());
         for name in to.names() {
             if !pattern.defined_vars().contains(name) {
@@ -140,7 +140,7 @@ fn compile(text: &str) -> Result<Pattern, String> {
 /// The longest identifier in a pattern's fixed text, for a look before parsing.
 fn longest_word(text: &str) -> Option<String> {
     text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-        .filter(|w| w.len() > 1)
+        .filter(|w| w.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_'))
         .max_by_key(|w| w.len())
         .map(str::to_owned)
 }
@@ -202,6 +202,15 @@ impl Replacement {
             Piece::Text(_) => None,
             Piece::One(name) | Piece::Many(name) => Some(name.as_str()),
         })
+    }
+
+    /// The text without its metavariables.
+    fn fixed(&self) -> String {
+        let texts = self.0.iter().map(|p| match p {
+            Piece::Text(text) => text.as_str(),
+            Piece::One(_) | Piece::Many(_) => " ",
+        });
+        texts.collect()
     }
 
     fn filled_with_dummies(&self) -> String {
