@@ -1,6 +1,687 @@
 //! Blanking kernel idioms at equal length, so that a C parser understands what is left and every byte offset stays.
+//!
+//! Words and their treatment are data (`idioms.toml`); what depends on the place of a word is code here:
+//! - types as macro arguments (`container_of(p, struct s, m)`, `min_t(unsigned int, …)`) become plain words;
+//! - a macro call at the start of a statement with no semicolon behind it becomes a `while` over what follows: a loop macro is one, and for any
+//!   other macro the claim only costs an opportunity (the statement behind it counts as a loop's body);
+//! - before a closing brace such a call gets a semicolon, and a label an empty statement;
+//! - `case A ... B` becomes an expression; calls pasted to string literals vanish; inline assembly loses its operands.
+//!
+//! Invariant: nothing that is evaluated is hidden from a reader of the masked text, except inside inline assembly and string pasting.
 
-/// The masked twin of `text`: same length, same line breaks.
-pub fn mask(_text: &[u8]) -> Vec<u8> {
-    todo!()
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use serde::Deserialize;
+
+use super::lex;
+use crate::{Error, Result};
+
+/// The masked twin of `text` under the built-in idioms: same length, same line breaks.
+pub fn mask(text: &[u8]) -> Vec<u8> {
+    Idioms::builtin().mask(text)
+}
+
+/// What to do with a word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Action {
+    /// Put these bytes and blanks in its place.
+    Replace(Vec<u8>),
+    /// Blank it and the group behind it.
+    BlankCall,
+    /// Blank the group behind it.
+    TypeOf,
+    /// Replace the content of the group behind it by an empty string literal.
+    Assembly,
+    /// Blank it before a word or a string.
+    Prefix,
+}
+
+/// A table of idioms.
+#[derive(Debug, Clone)]
+pub struct Idioms {
+    words: HashMap<Vec<u8>, Action>,
+    /// First bytes of the words, to leave most words without a look-up.
+    first: [bool; 256],
+}
+
+/// The file format of an idiom table.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+struct Table {
+    blank: Vec<String>,
+    blank_call: Vec<String>,
+    type_of: Vec<String>,
+    assembly: Vec<String>,
+    prefix: Vec<String>,
+    replace: HashMap<String, String>,
+}
+
+impl Idioms {
+    /// The table that comes with the program.
+    pub fn builtin() -> &'static Self {
+        static BUILTIN: OnceLock<Idioms> = OnceLock::new();
+        BUILTIN.get_or_init(|| {
+            Self::none()
+                .and(include_str!("idioms.toml"))
+                .expect("the built-in table is tested")
+        })
+    }
+
+    /// A table without entries: only what depends on the place of a word is masked.
+    pub fn none() -> Self {
+        Self {
+            words: HashMap::new(),
+            first: [false; 256],
+        }
+    }
+
+    /// The built-in table with the entries of `toml` on top (the same format as `src/c/idioms.toml`).
+    ///
+    /// # Errors
+    /// When `toml` is no such table, an entry is not a C identifier, or a replacement is longer than its word.
+    pub fn with(toml: &str) -> Result<Self> {
+        Self::builtin().clone().and(toml)
+    }
+
+    fn and(mut self, toml: &str) -> Result<Self> {
+        let table: Table =
+            toml::from_str(toml).map_err(|e| Error::usage(format!("bad idiom table: {e}")))?;
+        let lists = [
+            (table.blank, Action::Replace(Vec::new())),
+            (table.blank_call, Action::BlankCall),
+            (table.type_of, Action::TypeOf),
+            (table.assembly, Action::Assembly),
+            (table.prefix, Action::Prefix),
+        ];
+        for (words, action) in lists {
+            for word in words {
+                self.add(word, action.clone())?;
+            }
+        }
+        for (word, with) in table.replace {
+            if with.len() > word.len() {
+                return Err(Error::usage(format!(
+                    "bad idiom table: the replacement of `{word}` is longer than the word"
+                )));
+            }
+            self.add(word, Action::Replace(with.into_bytes()))?;
+        }
+        Ok(self)
+    }
+
+    fn add(&mut self, word: String, action: Action) -> Result<()> {
+        let bytes = word.as_bytes();
+        if bytes.is_empty() || bytes[0].is_ascii_digit() || !bytes.iter().all(|b| lex::is_word(*b))
+        {
+            return Err(Error::usage(format!(
+                "bad idiom table: `{word}` is not a C identifier"
+            )));
+        }
+        self.first[bytes[0] as usize] = true;
+        self.words.insert(word.into_bytes(), action);
+        Ok(())
+    }
+
+    fn action(&self, word: &[u8]) -> Option<&Action> {
+        if self.first[word[0] as usize] {
+            self.words.get(word)
+        } else {
+            None
+        }
+    }
+
+    /// The masked twin of `text`: same length, same line breaks.
+    pub fn mask(&self, text: &[u8]) -> Vec<u8> {
+        let mut masker = Masker {
+            idioms: self,
+            t: text,
+            out: text.to_vec(),
+            open: Vec::new(),
+            braces: 0,
+            before: Token::None,
+            last: Token::None,
+            loop_at: None,
+        };
+        masker.run();
+        masker.out
+    }
+}
+
+/// A token as far as the context of the next one needs it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Token {
+    None,
+    Word(usize, usize),
+    /// A string literal.
+    Text,
+    /// A `)`; with the start of the word called, if the group was a call's arguments.
+    Close(Option<usize>),
+    /// The `)` of `if (…)`, `while (…)` and their like.
+    CloseControl,
+    /// The `}` of an initialiser.
+    CloseInit,
+    Byte(u8),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Open {
+    /// Arguments of the call whose name starts here.
+    Call(usize),
+    /// Arguments of what was taken for a loop macro.
+    Loop,
+    Control,
+    Paren,
+    Block,
+    Init,
+}
+
+struct Masker<'a> {
+    idioms: &'a Idioms,
+    t: &'a [u8],
+    out: Vec<u8>,
+    open: Vec<Open>,
+    braces: usize,
+    before: Token,
+    last: Token,
+    /// The word just taken for a loop macro.
+    loop_at: Option<usize>,
+}
+
+/// How far a parenthesised group may reach; keeps malformed input linear.
+const GROUP: usize = 16 << 10;
+
+impl<'a> Masker<'a> {
+    fn run(&mut self) {
+        let t = self.t;
+        let mut i = 0;
+        while i < t.len() {
+            i = match t[i] {
+                b' ' | b'\t' | b'\n' | b'\r' | b'\\' | 0x0b | 0x0c => i + 1,
+                b'/' if lex::comment_end(t, i).is_some() => lex::skip_blank(t, i),
+                b'"' => self.string(i),
+                b'\'' => {
+                    self.push(Token::Byte(b'\''));
+                    lex::literal_end(t, i)
+                }
+                b'#' if lex::at_line_start(t, i) => lex::directive_end(t, i).max(i + 1),
+                b'0'..=b'9' => {
+                    self.push(Token::Byte(b'0'));
+                    let end = lex::word_end(t, i);
+                    if t[i..end].contains(&b'_') {
+                        // A number that a macro pastes to a name.
+                        self.out[i] = b'_';
+                    }
+                    end
+                }
+                b if lex::is_word(b) => self.word(i),
+                b => {
+                    self.byte(b, i);
+                    i + 1
+                }
+            };
+        }
+    }
+
+    fn push(&mut self, token: Token) {
+        self.before = self.last;
+        self.last = token;
+    }
+
+    fn word_of(&self, token: Token) -> &[u8] {
+        match token {
+            Token::Word(start, end) => &self.t[start..end],
+            _ => b"",
+        }
+    }
+
+    fn blank(&mut self, from: usize, to: usize) {
+        for b in &mut self.out[from..to] {
+            if !matches!(*b, b'\n' | b'\r') {
+                *b = b' ';
+            }
+        }
+    }
+
+    fn string(&mut self, i: usize) -> usize {
+        if let Token::Close(Some(call)) = self.last {
+            // `__stringify(X) "…"`
+            self.blank(call, i);
+        }
+        if !matches!(self.last, Token::Text) {
+            self.push(Token::Text);
+        }
+        lex::literal_end(self.t, i)
+    }
+
+    fn byte(&mut self, b: u8, i: usize) {
+        let token = match b {
+            b'(' => {
+                let open = match self.last {
+                    Token::Word(start, end) => match &self.t[start..end] {
+                        b"if" | b"while" | b"for" | b"switch" => Open::Control,
+                        _ if self.loop_at == Some(start) => Open::Loop,
+                        b"return" | b"sizeof" | b"case" | b"else" | b"do" | b"goto" => Open::Paren,
+                        _ => Open::Call(start),
+                    },
+                    _ => Open::Paren,
+                };
+                self.open.push(open);
+                Token::Byte(b)
+            }
+            b')' => match self.pop(&[Open::Block, Open::Init]) {
+                Some(Open::Call(start)) => Token::Close(Some(start)),
+                Some(Open::Control | Open::Loop) => Token::CloseControl,
+                _ => Token::Close(None),
+            },
+            b'{' => {
+                let open = match self.last {
+                    Token::Byte(b'=' | b']' | b'[') | Token::Close(None) => Open::Init,
+                    Token::Byte(b',' | b'{') if self.open.last() == Some(&Open::Init) => Open::Init,
+                    _ => Open::Block,
+                };
+                self.open.push(open);
+                self.braces += 1;
+                Token::Byte(b)
+            }
+            b'}' => {
+                self.end_label();
+                self.braces = self.braces.saturating_sub(1);
+                match self.pop(&[]) {
+                    Some(Open::Init) => Token::CloseInit,
+                    _ => Token::Byte(b),
+                }
+            }
+            b'*' if matches!(self.open.last(), Some(Open::Call(_) | Open::Loop)) => {
+                // `va_arg(args, thing_t *)`
+                let next = lex::skip_blank(self.t, i + 1);
+                let in_type = matches!(self.last, Token::Word(..))
+                    || (self.last == Token::Byte(b'*') && self.out[..i].ends_with(b" "));
+                if in_type
+                    && self.braces > 0
+                    && matches!(self.t.get(next), Some(b',' | b')' | b'*'))
+                    && self.stars_end(i)
+                {
+                    self.out[i] = b' ';
+                }
+                Token::Byte(b)
+            }
+            _ => Token::Byte(b),
+        };
+        self.push(token);
+    }
+
+    /// Whether the stars at `i` are the last thing in their argument.
+    fn stars_end(&self, mut i: usize) -> bool {
+        while self.t.get(i) == Some(&b'*') {
+            i = lex::skip_blank(self.t, i + 1);
+        }
+        matches!(self.t.get(i), Some(b',' | b')'))
+    }
+
+    fn pop(&mut self, not: &[Open]) -> Option<Open> {
+        if self.open.last().is_some_and(|open| !not.contains(open)) {
+            self.open.pop()
+        } else {
+            None
+        }
+    }
+
+    /// Whether a statement may start at the present place.
+    fn statement_start(&self) -> bool {
+        let block = matches!(self.open.last(), None | Some(Open::Block)) && self.braces > 0;
+        block
+            && match self.last {
+                Token::Byte(b';' | b'{' | b'}' | b':') | Token::CloseControl => true,
+                Token::Word(..) => matches!(self.word_of(self.last), b"else" | b"do"),
+                _ => false,
+            }
+    }
+
+    /// Before the `}` now reached: `label: }` gets an empty statement.
+    fn end_label(&mut self) {
+        let (Token::Byte(b':'), Token::Word(start, end)) = (self.last, self.before) else {
+            return;
+        };
+        let word = &self.t[start..end];
+        let colon = lex::skip_blank(self.t, end);
+        if word == b"default" || self.t.get(colon) != Some(&b':') {
+            return;
+        }
+        if matches!(self.t.get(colon + 1), Some(b' ' | b'\t')) {
+            self.out[colon + 1] = b';';
+        } else if colon > end {
+            self.out[end] = b':';
+            self.out[colon] = b';';
+        } else if end - start > 1 {
+            self.out[end - 1] = b':';
+            self.out[colon] = b';';
+        }
+    }
+
+    fn word(&mut self, i: usize) -> usize {
+        let t = self.t;
+        let end = lex::word_end(t, i);
+        let word = &t[i..end];
+        let idioms: &'a Idioms = self.idioms;
+        if let Some(action) = idioms.action(word) {
+            return self.idiom(action, i, end);
+        }
+        match word {
+            b"case" => self.case(end),
+            b"static" if self.static_macro(end) => {
+                self.blank(i, end);
+                return end;
+            }
+            _ => {}
+        }
+        if self.last == Token::Text && t.get(lex::skip_blank(t, end)) == Some(&b'(') {
+            // `"…" __stringify(X)`
+            if let Some(close) = self.group(end) {
+                self.blank(i, close);
+                return close;
+            }
+        }
+        if self.argument_start()
+            && let Some(next) = self.type_argument(i)
+        {
+            self.push(Token::Word(i, next));
+            return next;
+        }
+        if self.statement_start() && !is_keyword(word) {
+            self.statement_macro(i, end);
+        }
+        self.push(Token::Word(i, end));
+        end
+    }
+
+    /// The end of the group behind the word that ends at `end`.
+    fn group(&self, end: usize) -> Option<usize> {
+        let open = lex::skip_blank(self.t, end);
+        if self.t.get(open) != Some(&b'(') {
+            return None;
+        }
+        lex::group_end(&self.t[..self.t.len().min(open + GROUP)], open)
+    }
+
+    fn idiom(&mut self, action: &'a Action, i: usize, end: usize) -> usize {
+        let t = self.t;
+        match action {
+            Action::Replace(with) => {
+                self.blank(i, end);
+                self.out[i..i + with.len()].copy_from_slice(with);
+                if !with.is_empty() {
+                    self.push(Token::Word(i, end));
+                }
+                end
+            }
+            Action::BlankCall => {
+                let to = self.group(end).unwrap_or(end);
+                self.blank(i, to);
+                to
+            }
+            Action::TypeOf => {
+                let to = self.group(end).unwrap_or(end);
+                self.blank(end, to);
+                self.push(Token::Word(i, end));
+                to
+            }
+            Action::Assembly => self.assembly(i, end),
+            Action::Prefix => {
+                let next = lex::skip_blank(t, end);
+                if t.get(next).is_some_and(|b| *b == b'"' || lex::is_word(*b)) {
+                    self.blank(i, end);
+                } else {
+                    self.push(Token::Word(i, end));
+                }
+                end
+            }
+        }
+    }
+
+    /// `asm volatile goto ("…" : …)` becomes `asm               (""      )`.
+    fn assembly(&mut self, i: usize, end: usize) -> usize {
+        let t = self.t;
+        let mut open = lex::skip_blank(t, end);
+        while open < t.len() && lex::is_word(t[open]) {
+            open = lex::skip_blank(t, lex::word_end(t, open));
+        }
+        match self.group(open) {
+            Some(close)
+                if close - open >= 4
+                    && t[i..].starts_with(b"asm") | t[i..].starts_with(b"__asm") =>
+            {
+                self.blank(i, close);
+                self.out[i..i + 3].copy_from_slice(b"asm");
+                self.out[open] = b'(';
+                if let Some(at) = (open + 1..close - 2).find(|at| {
+                    !t[*at..*at + 2].contains(&b'\n') && !t[*at..*at + 2].contains(&b'\r')
+                }) {
+                    self.out[at] = b'"';
+                    self.out[at + 1] = b'"';
+                }
+                self.out[close - 1] = b')';
+                self.push(Token::Close(None));
+                close
+            }
+            _ => {
+                self.push(Token::Word(i, end));
+                end
+            }
+        }
+    }
+
+    /// `case A ... B:` from the end of `case` on: the dots become an operator.
+    fn case(&mut self, from: usize) {
+        let t = self.t;
+        let mut i = from;
+        let limit = t.len().min(from + 512);
+        while i < limit {
+            match t[i] {
+                b':' | b';' | b'{' | b'}' => return,
+                b'\'' | b'"' => i = lex::literal_end(t, i),
+                b'/' => i = lex::comment_end(t, i).unwrap_or(i + 1),
+                b'.' if t[i..].starts_with(b"...") => {
+                    self.out[i..i + 3].copy_from_slice(b" + ");
+                    return;
+                }
+                _ => i += 1,
+            }
+        }
+    }
+
+    /// `static DEFINE_IT(x);`: whether what follows `static` is a macro that makes the whole declaration.
+    fn static_macro(&self, end: usize) -> bool {
+        let t = self.t;
+        let name = lex::skip_blank(t, end);
+        if self.braces == 0 || !t.get(name).is_some_and(|b| lex::is_word(*b)) {
+            return false;
+        }
+        let name_end = lex::word_end(t, name);
+        if self.idioms.action(&t[name..name_end]).is_some() {
+            return false;
+        }
+        let Some(close) = self.group(name_end) else {
+            return false;
+        };
+        matches!(t.get(lex::skip_blank(t, close)), Some(b';'))
+    }
+
+    /// Whether an argument of a call starts here (and not a parameter of a declared function).
+    fn argument_start(&self) -> bool {
+        matches!(self.open.last(), Some(Open::Call(_) | Open::Loop))
+            && self.braces > 0
+            && matches!(self.last, Token::Byte(b'(' | b','))
+    }
+
+    /// A type as a macro's argument becomes one plain word; returns where the argument ends.
+    fn type_argument(&mut self, i: usize) -> Option<usize> {
+        let t = self.t;
+        if !is_type_word(&t[i..lex::word_end(t, i)]) {
+            return None;
+        }
+        let mut words: Vec<(usize, usize)> = Vec::new();
+        let mut at = i;
+        loop {
+            at = lex::skip_blank(t, at);
+            match t.get(at)? {
+                b if lex::is_word(*b) => {
+                    let end = lex::word_end(t, at);
+                    words.push((at, end));
+                    at = end;
+                }
+                b'*' => at += 1,
+                b',' | b')' => break,
+                _ => return None,
+            }
+        }
+        let silent = |word: &[u8]| {
+            matches!(
+                word,
+                b"struct" | b"union" | b"enum" | b"const" | b"volatile"
+            ) || matches!(self.idioms.action(word), Some(Action::Replace(with)) if with.is_empty())
+        };
+        words.retain(|(start, end)| !silent(&t[*start..*end]));
+        let (first, last) = (words.first()?.0, words.last()?.1);
+        if t[first..last]
+            .iter()
+            .any(|b| matches!(b, b'\n' | b'\r' | b'/' | b'*'))
+        {
+            return None;
+        }
+        self.blank(i, at);
+        for k in first..last {
+            self.out[k] = if lex::is_word(t[k]) { t[k] } else { b'_' };
+        }
+        if words.len() > 1 || is_type_word(&t[first..last]) {
+            self.out[first] = self.out[first].to_ascii_uppercase();
+        }
+        Some(at)
+    }
+
+    /// A macro call that starts a statement and has no semicolon behind it.
+    fn statement_macro(&mut self, i: usize, end: usize) {
+        let t = self.t;
+        let Some(close) = self.group(end) else { return };
+        let mut next = lex::skip_invisible(t, close);
+        // What will vanish does not count as what follows.
+        while next < t.len() && lex::is_word(t[next]) {
+            let word_end = lex::word_end(t, next);
+            match self.idioms.action(&t[next..word_end]) {
+                Some(Action::BlankCall) => {
+                    next = lex::skip_invisible(t, self.group(word_end).unwrap_or(word_end))
+                }
+                Some(Action::Replace(with)) if with.is_empty() => {
+                    next = lex::skip_invisible(t, word_end)
+                }
+                _ => break,
+            }
+        }
+        match t.get(next) {
+            Some(b'}') => self.end_call(end, close),
+            Some(b) if *b == b'{' || lex::is_word(*b) => {
+                if t[next..].starts_with(b"else") && lex::word_end(t, next) == next + 4 {
+                    self.end_call(end, close);
+                    return;
+                }
+                let open = lex::skip_blank(t, end);
+                let empty = t[open + 1..close - 1].trim_ascii().is_empty();
+                if empty && close - i >= 8 && !t[i..close].contains(&b'\n') {
+                    self.blank(i, close);
+                    self.out[close - 1] = b')';
+                    self.out[i..i + 7].copy_from_slice(b"while(1");
+                } else if open - i >= 5 && !empty {
+                    self.blank(i, end);
+                    self.out[i..i + 5].copy_from_slice(b"while");
+                } else {
+                    return;
+                }
+                self.loop_at = Some(i);
+            }
+            _ => {}
+        }
+    }
+
+    /// Puts a semicolon behind the call (name up to `end`, arguments up to `close`).
+    fn end_call(&mut self, end: usize, close: usize) {
+        let t = self.t;
+        if matches!(t.get(close), Some(b' ' | b'\t')) {
+            self.out[close] = b';';
+            return;
+        }
+        let open = lex::skip_blank(t, end);
+        let inside = &t[open + 1..close - 1];
+        // The arguments vanish: allowed only where no address is taken and nothing assigned in them.
+        if !inside.is_empty()
+            && !inside
+                .iter()
+                .any(|b| matches!(b, b'&' | b'=' | b'+' | b'-' | b'\n'))
+        {
+            self.blank(open + 1, close);
+            self.out[close - 2] = b')';
+            self.out[close - 1] = b';';
+        }
+    }
+}
+
+fn is_keyword(word: &[u8]) -> bool {
+    matches!(
+        word,
+        b"if"
+            | b"while"
+            | b"for"
+            | b"switch"
+            | b"return"
+            | b"sizeof"
+            | b"do"
+            | b"else"
+            | b"case"
+            | b"goto"
+            | b"default"
+            | b"break"
+            | b"continue"
+            | b"struct"
+            | b"union"
+            | b"enum"
+            | b"static"
+            | b"const"
+            | b"extern"
+            | b"register"
+            | b"typedef"
+    ) || is_type_word(word)
+}
+
+fn is_type_word(word: &[u8]) -> bool {
+    matches!(
+        word,
+        b"struct"
+            | b"union"
+            | b"enum"
+            | b"const"
+            | b"volatile"
+            | b"unsigned"
+            | b"signed"
+            | b"int"
+            | b"char"
+            | b"long"
+            | b"short"
+            | b"void"
+            | b"float"
+            | b"double"
+            | b"bool"
+            | b"_Bool"
+            | b"size_t"
+            | b"ssize_t"
+            | b"ptrdiff_t"
+            | b"intptr_t"
+            | b"uintptr_t"
+            | b"int8_t"
+            | b"int16_t"
+            | b"int32_t"
+            | b"int64_t"
+            | b"uint8_t"
+            | b"uint16_t"
+            | b"uint32_t"
+            | b"uint64_t"
+    )
 }

@@ -1,6 +1,12 @@
 //! Syntax of one function.
 
+use std::cell::RefCell;
+use std::ops::Range;
+
+use super::conditional;
 use super::functions::FunctionSpan;
+use super::lex;
+use super::mask::Idioms;
 
 /// One parsed function: node offsets are relative to `base`.
 #[derive(Debug)]
@@ -11,6 +17,17 @@ pub struct Syntax {
     pub masked: Vec<u8>,
     /// The syntax tree.
     pub tree: tree_sitter::Tree,
+    /// What no rewriting may touch or reach across: byte ranges of the file, in order, apart from one another.
+    ///
+    /// Normally just the function's preprocessor lines. Where a conditional cuts a statement in two, the range also holds that statement and,
+    /// if it could be controlled by it in another configuration, the one behind.
+    /// The tree has nodes for the lines only if `plain`; a caller that heeds these ranges need not look at such nodes.
+    pub directives: Vec<Range<usize>>,
+    /// Branches of conditionals that had to be blanked: byte ranges of the file. Each lies between two of the function's preprocessor lines.
+    /// What is asked about the whole function (whether an address is taken, say) must be asked of this text too.
+    pub hidden: Vec<Range<usize>>,
+    /// Whether the preprocessor lines are still in `masked`.
+    pub plain: bool,
 }
 
 impl Syntax {
@@ -21,11 +38,88 @@ impl Syntax {
 
     /// The offending place, as an offset in the file, when `has_error`.
     pub fn first_error(&self) -> Option<usize> {
-        todo!()
+        let mut node = self.tree.root_node();
+        if !node.has_error() {
+            return None;
+        }
+        while !node.is_error() && !node.is_missing() {
+            let mut cursor = node.walk();
+            let inner = node
+                .children(&mut cursor)
+                .find(|child| child.has_error() || child.is_missing());
+            match inner {
+                Some(child) => node = child,
+                None => break,
+            }
+        }
+        Some(self.base + node.start_byte())
     }
 }
 
-/// Masks and parses `span` of `text`.
-pub fn parse(_text: &[u8], _span: &FunctionSpan) -> Syntax {
-    todo!()
+/// Masks (by the built-in idioms) and parses `span` of `text`.
+///
+/// # Panics
+/// When `span` does not lie in `text`: it belongs to another text.
+pub fn parse(text: &[u8], span: &FunctionSpan) -> Syntax {
+    parse_with(text, span, Idioms::builtin())
+}
+
+/// As [`parse`], with a table of idioms.
+///
+/// # Panics
+/// When `span` does not lie in `text`.
+pub fn parse_with(text: &[u8], span: &FunctionSpan, idioms: &Idioms) -> Syntax {
+    let base = span.range.start;
+    let masked = idioms.mask(&text[span.range.clone()]);
+    let tree = tree(&masked);
+    let lines = lex::directives(&masked);
+    let shift = |ranges: Vec<Range<usize>>| {
+        ranges
+            .into_iter()
+            .map(|r| r.start + base..r.end + base)
+            .collect()
+    };
+    if tree.root_node().has_error() && !lines.is_empty() {
+        for keep in [conditional::Keep::First, conditional::Keep::Last] {
+            let flat = conditional::flatten(&masked, &lines, keep);
+            // The idioms are looked for again: what lies on both sides of a line is now in one piece.
+            let flat_masked = idioms.mask(&flat.text);
+            let flat_tree = self::tree(&flat_masked);
+            if !flat_tree.root_node().has_error() {
+                let barriers = conditional::barriers(&flat, &flat_masked, &flat_tree);
+                return Syntax {
+                    base,
+                    masked: flat_masked,
+                    tree: flat_tree,
+                    directives: shift(barriers),
+                    hidden: shift(flat.hidden),
+                    plain: false,
+                };
+            }
+        }
+    }
+    Syntax {
+        base,
+        masked,
+        tree,
+        directives: shift(lines),
+        hidden: Vec::new(),
+        plain: true,
+    }
+}
+
+/// Parses `masked` with this thread's parser.
+fn tree(masked: &[u8]) -> tree_sitter::Tree {
+    thread_local! {
+        static PARSER: RefCell<tree_sitter::Parser> = RefCell::new({
+            let mut parser = tree_sitter::Parser::new();
+            parser.set_language(&tree_sitter_c::LANGUAGE.into()).expect("the grammar fits the library it is built with");
+            parser
+        });
+    }
+    PARSER.with_borrow_mut(|parser| {
+        parser
+            .parse(masked, None)
+            .expect("a parser with a language and no time limit ends")
+    })
 }

@@ -1,5 +1,6 @@
 //! The kernel checkout: its version, its files, and what is pending on top of it.
 
+pub mod files;
 mod overlay;
 mod version;
 

@@ -47,6 +47,11 @@ impl<'t> Overlay<'t> {
         self.pending.insert(path.to_owned(), content);
     }
 
+    /// The pending content of `path`, if it has been written.
+    pub fn pending(&self, path: &str) -> Option<&[u8]> {
+        self.pending.get(path).map(Vec::as_slice)
+    }
+
     /// Paths added on top of the tree, in order; for globs that must also see new files.
     pub fn pending_paths(&self) -> impl Iterator<Item = &str> {
         self.pending.keys().map(String::as_str)
