@@ -75,7 +75,10 @@ impl Facts {
                 "version_code".to_owned(),
                 Value::from((a << 16) + (b << 8) + c.min(255)),
             ),
-            ("abi".to_owned(), Value::from("")),
+            (
+                "abi".to_owned(),
+                Value::from(xkvm_host::abi::CHeader.to_string()),
+            ),
         ]);
         Self { env, values }
     }

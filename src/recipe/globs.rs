@@ -1,15 +1,15 @@
-//! Path and name patterns, kept with their text.
+//! Patterns for names of functions.
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
-/// A set of glob patterns. `*` does not match `/`, `**` does.
-#[derive(Debug, Clone, Default)]
-pub struct Globs {
-    patterns: Vec<String>,
+/// A set of glob patterns over identifiers.
+#[derive(Debug, Clone)]
+pub struct NameGlobs {
+    empty: bool,
     set: GlobSet,
 }
 
-impl Globs {
+impl NameGlobs {
     /// Compiles `patterns`.
     ///
     /// # Errors
@@ -18,40 +18,25 @@ impl Globs {
         let mut set = GlobSetBuilder::new();
         for (index, pattern) in patterns.iter().enumerate() {
             let glob = GlobBuilder::new(pattern.as_ref())
-                .literal_separator(true)
                 .build()
                 .map_err(|e| (index, e.kind().to_string()))?;
             set.add(glob);
         }
         let set = set.build().map_err(|e| (0, e.kind().to_string()))?;
         Ok(Self {
-            patterns: patterns.iter().map(|p| p.as_ref().to_owned()).collect(),
+            empty: patterns.is_empty(),
             set,
         })
     }
 
-    /// The patterns as written.
-    pub fn patterns(&self) -> &[String] {
-        &self.patterns
-    }
-
     /// Whether there is no pattern.
     pub fn is_empty(&self) -> bool {
-        self.patterns.is_empty()
+        self.empty
     }
 
     /// Whether any pattern matches `text`.
     pub fn is_match(&self, text: &str) -> bool {
         self.set.is_match(text)
-    }
-
-    /// The patterns, when each of them is a plain path: then nothing need be walked.
-    pub fn as_plain_paths(&self) -> Option<&[String]> {
-        let plain = self
-            .patterns
-            .iter()
-            .all(|p| !p.contains(['*', '?', '[', '{', '\\']));
-        plain.then_some(&self.patterns[..])
     }
 }
 
@@ -60,17 +45,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_star_stays_in_its_folder() {
-        let globs = Globs::new(&["drivers/*/a.c", "lib/**"]).unwrap();
-        assert!(globs.is_match("drivers/x/a.c"));
-        assert!(!globs.is_match("drivers/x/y/a.c"));
-        assert!(globs.is_match("lib/x/y.c"));
-        assert!(globs.as_plain_paths().is_none());
+    fn any_pattern_will_do() {
+        let globs = NameGlobs::new(&["ata_sff_*", "ide_tf_load"]).unwrap();
+        assert!(globs.is_match("ata_sff_tf_load"));
+        assert!(globs.is_match("ide_tf_load"));
+        assert!(!globs.is_match("my_ide_tf_load"));
+        assert!(NameGlobs::new::<&str>(&[]).unwrap().is_empty());
     }
 
     #[test]
     fn a_bad_pattern_is_named() {
-        let (index, message) = Globs::new(&["ok", "drivers/[a"]).unwrap_err();
+        let (index, message) = NameGlobs::new(&["ok", "drivers/[a"]).unwrap_err();
         assert_eq!(index, 1);
         assert!(message.contains("unclosed"), "{message}");
     }

@@ -7,7 +7,8 @@ use std::path::Path;
 use toml::Spanned;
 
 use super::schema::{self, Front, RawStep};
-use super::{Expected, Globs, Recipe, Source, Step, VersionRange, facts, prose};
+use super::{Expected, NameGlobs, Recipe, Source, Step, VersionRange, facts, prose};
+use crate::kernel::files::Globs;
 use crate::step::Fault;
 use crate::{Error, Result};
 
@@ -163,7 +164,7 @@ fn check_front(front: Front, source: Source) -> Result<Recipe, Fault> {
         }
     }
     Ok(Recipe {
-        files: globs(&front.files)?,
+        files: files(&front.files)?,
         name: front.name.into_inner(),
         version: front.version.into_inner(),
         subject: front.subject.into_inner(),
@@ -227,26 +228,29 @@ fn check_subject(front: &Front) -> Result<(), Fault> {
     }
 }
 
-/// Compiles glob patterns; an error is at the bad one.
-pub(crate) fn globs(patterns: &[Spanned<String>]) -> Result<Globs, Fault> {
+/// Compiles file patterns; an error is at the bad one.
+fn files(patterns: &[Spanned<String>]) -> Result<Globs, Fault> {
     for pattern in patterns {
-        if pattern.get_ref().starts_with('/')
-            || pattern.get_ref().split('/').any(|part| part == "..")
-        {
-            return Err(Fault::at(
-                pattern.span(),
-                format!("`{}` leads out of the tree", pattern.get_ref()),
-            )
-            .hint("paths count from the top of the kernel tree"));
-        }
+        Globs::new(&[pattern.get_ref()]).map_err(|error| bad_glob(pattern, error.message))?;
     }
     let texts: Vec<&str> = patterns.iter().map(|p| p.get_ref().as_str()).collect();
-    Globs::new(&texts).map_err(|(index, message)| {
+    Globs::new(&texts).map_err(|error| Fault::new(error.message))
+}
+
+fn bad_glob(pattern: &Spanned<String>, message: String) -> Fault {
+    Fault::at(pattern.span(), message)
+        .hint("paths count from the tree's top; `*` stays in one folder, `**` is any folders, `{a,b}` and `[ab]` are choices")
+}
+
+/// Compiles patterns for names; an error is at the bad one.
+pub(crate) fn names(patterns: &[Spanned<String>]) -> Result<NameGlobs, Fault> {
+    let texts: Vec<&str> = patterns.iter().map(|p| p.get_ref().as_str()).collect();
+    NameGlobs::new(&texts).map_err(|(index, message)| {
         Fault::at(
             patterns[index].span(),
             format!("bad glob `{}`: {message}", texts[index]),
         )
-        .hint("`*` is within one folder, `**` is any folders, `{a,b}` and `[ab]` are choices")
+        .hint("`*` is any letters, `{a,b}` and `[ab]` are choices")
     })
 }
 
@@ -282,7 +286,7 @@ fn check_step(raw: RawStep, recipe: &Recipe, text: &str, offset: usize) -> Resul
         fault
     };
     let action = raw.action.compile(recipe).map_err(or_whole)?;
-    if action.is_file_wise() && recipe.files.is_empty() {
+    if action.is_file_wise() && recipe.files.patterns().is_empty() {
         return Err(Fault::at(
             raw.span,
             format!("the step `{}` needs files to work on", action.kind()),

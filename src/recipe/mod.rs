@@ -16,7 +16,7 @@ pub mod select;
 mod source;
 
 pub use catalogue::Catalogue;
-pub use globs::Globs;
+pub use globs::NameGlobs;
 pub use range::VersionRange;
 pub use source::{Assets, Source};
 
@@ -24,6 +24,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::kernel::files::Globs;
 use crate::step::Action;
 
 /// Which kernel a recipe changes.

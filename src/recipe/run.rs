@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rayon::prelude::*;
 use serde::Serialize;
 
 use super::select::{Chosen, Selection, select};
-use super::{Globs, PatchMode, Recipe, load::SUBJECT_MAX};
+use super::{PatchMode, Recipe, load::SUBJECT_MAX};
+use crate::kernel::files::{self, Globs, Needles};
 use crate::kernel::{Overlay, Tree};
 use crate::series::{FileChange, Patch};
-use crate::step::{Context, FileOutcome, Site, Verdict};
+use crate::step::{Context, Site, Verdict};
 use crate::{Error, Result};
 
 /// What became of a recipe on a tree.
@@ -136,40 +136,22 @@ fn run_one(
     done: &mut Done<'_>,
 ) -> Result<Ran> {
     let mut before: BTreeMap<String, Option<Vec<u8>>> = BTreeMap::new();
-    let files = with_needles(recipe, chosen, overlay)?;
-    let file_wise = chosen
-        .steps
-        .iter()
-        .any(|i| recipe.steps[*i].action.is_file_wise());
-    if file_wise
-        && files.is_empty()
-        && chosen
-            .steps
-            .iter()
-            .all(|i| recipe.steps[*i].action.is_file_wise())
-    {
-        return Ok(Ran::Nothing(format!(
-            "none of its files has any of the words {}",
-            recipe.needles.join(", ")
-        )));
-    }
+    let needles = Needles::words(&recipe.needles)?;
+    let mut looked_at: BTreeSet<String> = BTreeSet::new();
     for index in &chosen.steps {
         let action = &recipe.steps[*index].action;
         let mut changed = Vec::new();
         if action.is_file_wise() {
-            let outcomes = files
-                .par_iter()
-                .map(|path| {
-                    let text = overlay.read(path)?.unwrap_or_default();
-                    let read = |other: &str| overlay.read(other).ok().flatten();
-                    Ok((path, action.edit(path, &text, &read)))
-                })
-                .collect::<Result<Vec<(&String, FileOutcome)>>>()?;
+            let read = |other: &str| overlay.read(other).ok().flatten();
+            let visit = |path: &str, text: &[u8]| action.edit(path, text, &read);
+            let (outcomes, _) =
+                files::search_in(overlay, &chosen.files, &needles, &|_, _| {}, &visit)?;
             for (path, outcome) in outcomes {
                 done.changed += outcome.sites.iter().filter(|s| s.is_rewritten()).count();
                 done.already += outcome.already;
                 done.sites.extend(outcome.sites);
                 changed.extend(outcome.text.map(|text| (path.clone(), text)));
+                looked_at.insert(path);
             }
         } else {
             let outcome = action.run(&Context {
@@ -189,7 +171,17 @@ fn run_one(
             overlay.write(&path, text);
         }
     }
-    check_expectation(recipe, &files, done)?;
+    let all_file_wise = chosen
+        .steps
+        .iter()
+        .all(|i| recipe.steps[*i].action.is_file_wise());
+    if all_file_wise && looked_at.is_empty() {
+        let words = recipe.needles.join(", ");
+        return Ok(Ran::Nothing(format!(
+            "none of its files has a word of {words}"
+        )));
+    }
+    check_expectation(recipe, &looked_at, done)?;
     let mut changes = Vec::new();
     for (path, before) in before {
         let after = overlay.read(&path)?;
@@ -208,56 +200,7 @@ fn run_one(
     })
 }
 
-/// The files with at least one needle; all when the recipe has none.
-fn with_needles(recipe: &Recipe, chosen: &Chosen, overlay: &Overlay<'_>) -> Result<Vec<String>> {
-    if recipe.needles.is_empty() {
-        return Ok(chosen.files.clone());
-    }
-    let needles = Needles::new(&recipe.needles);
-    let keep = |path: &String| {
-        Ok(overlay
-            .read(path)?
-            .is_some_and(|text| needles.any_in(&text)))
-    };
-    let kept = chosen
-        .files
-        .par_iter()
-        .map(|p| Ok((p, keep(p)?)))
-        .collect::<Result<Vec<_>>>()?;
-    Ok(kept
-        .into_iter()
-        .filter(|(_, keep)| *keep)
-        .map(|(p, _)| p.clone())
-        .collect())
-}
-
-/// Looks for whole words.
-#[derive(Debug)]
-pub struct Needles(aho_corasick::AhoCorasick);
-
-impl Needles {
-    /// A searcher for `words`, which are C identifiers.
-    ///
-    /// # Panics
-    /// Only when the words are so many that no automaton holds them.
-    pub fn new<S: AsRef<str>>(words: &[S]) -> Self {
-        let built = aho_corasick::AhoCorasick::builder()
-            .match_kind(aho_corasick::MatchKind::Standard)
-            .build(words.iter().map(|w| w.as_ref().as_bytes()));
-        Self(built.expect("a recipe's needles fit an automaton"))
-    }
-
-    /// Whether any of the words stands in `text` as a whole word.
-    pub fn any_in(&self, text: &[u8]) -> bool {
-        let is_word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
-        self.0.find_overlapping_iter(text).any(|m| {
-            let before = m.start().checked_sub(1).map(|at| text[at]);
-            !before.is_some_and(is_word) && !text.get(m.end()).copied().is_some_and(is_word)
-        })
-    }
-}
-
-fn check_expectation(recipe: &Recipe, files: &[String], done: &Done<'_>) -> Result<()> {
+fn check_expectation(recipe: &Recipe, files: &BTreeSet<String>, done: &Done<'_>) -> Result<()> {
     let found = done.changed + done.already;
     let too_many = recipe.expect.max.is_some_and(|max| found > max);
     if found >= recipe.expect.min && !too_many {
@@ -267,10 +210,14 @@ fn check_expectation(recipe: &Recipe, files: &[String], done: &Done<'_>) -> Resu
         (true, Some(max)) => format!("at most {max}"),
         _ => format!("at least {}", recipe.expect.min),
     };
-    let place = if files.is_empty() {
-        recipe.files.patterns().join(", ")
-    } else {
-        files.join(", ")
+    let place = match files.len() {
+        0 => "this tree".to_owned(),
+        1..=3 => files
+            .iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join(", "),
+        many => format!("{many} files"),
     };
     let error = Error::failed(format!(
         "{}: changed {found} places in {place}, and expects {wanted}",
@@ -353,15 +300,6 @@ fn subject_for(template: &str, path: &str, taken: &mut BTreeSet<String>) -> Stri
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn needles_are_whole_words() {
-        let needles = Needles::new(&["outb", "outbound"]);
-        assert!(needles.any_in(b"\toutb(1, 2);"));
-        assert!(!needles.any_in(b"\toutb_p(1, 2); my_outbound();"));
-        assert!(needles.any_in(b"outbound"));
-        assert!(!needles.any_in(b""));
-    }
 
     #[test]
     fn subjects_are_short_and_different() {

@@ -1,8 +1,9 @@
 //! Which steps of a recipe apply to a tree, or why the recipe does not.
 
-use super::{Globs, Recipe, facts::Facts};
+use super::{Recipe, facts::Facts};
 use crate::Result;
 use crate::kernel::Overlay;
+use crate::kernel::files::{self, Globs};
 
 /// The answer for one recipe.
 #[derive(Debug)]
@@ -80,50 +81,7 @@ pub fn select(recipe: &Recipe, overlay: &Overlay<'_>, only: Option<&Globs>) -> R
 
 /// The recipe's files that are there, sorted.
 fn find_files(overlay: &Overlay<'_>, globs: &Globs, only: Option<&Globs>) -> Result<Vec<String>> {
-    let wanted = |path: &str| only.is_none_or(|o| o.is_match(path));
-    if let Some(paths) = globs.as_plain_paths() {
-        let mut found: Vec<String> = paths
-            .iter()
-            .filter(|p| wanted(p) && overlay.contains(p))
-            .cloned()
-            .collect();
-        found.sort();
-        found.dedup();
-        return Ok(found);
-    }
-    let mut found = walk(overlay.tree().root(), &|path| {
-        globs.is_match(path) && wanted(path)
-    })?;
-    found.extend(
-        overlay
-            .pending_paths()
-            .filter(|p| globs.is_match(p) && wanted(p))
-            .map(str::to_owned),
-    );
-    found.sort();
-    found.dedup();
-    Ok(found)
-}
-
-fn walk(root: &std::path::Path, wanted: &dyn Fn(&str) -> bool) -> Result<Vec<String>> {
-    let mut found = Vec::new();
-    for entry in ignore::WalkBuilder::new(root)
-        .standard_filters(false)
-        .build()
-    {
-        let entry = entry
-            .map_err(|e| crate::Error::failed(format!("cannot walk {}: {e}", root.display())))?;
-        let Some(path) = entry
-            .path()
-            .strip_prefix(root)
-            .ok()
-            .and_then(|p| p.to_str())
-        else {
-            continue;
-        };
-        if entry.file_type().is_some_and(|t| t.is_file()) && wanted(path) {
-            found.push(path.to_owned());
-        }
-    }
+    let (mut found, _) = files::list(overlay, globs)?;
+    found.retain(|path| only.is_none_or(|o| o.matches(path)));
     Ok(found)
 }

@@ -14,7 +14,7 @@ use toml::Spanned;
 use super::{Fault, FileOutcome, Site, Verdict};
 use crate::c::edit::{Edit, apply, line_of};
 use crate::c::{functions::functions, mask::mask};
-use crate::recipe::Globs;
+use crate::recipe::NameGlobs;
 
 /// C, as ast-grep wants it.
 #[derive(Debug, Clone, Copy)]
@@ -87,7 +87,7 @@ impl Config {
         }
         Ok(Rewrite {
             done: compile(self.to.get_ref()).ok(),
-            functions: crate::recipe::load::globs(&self.functions)?,
+            functions: crate::recipe::load::names(&self.functions)?,
             pattern,
             word,
             to,
@@ -230,7 +230,7 @@ pub struct Rewrite {
     /// A word of the pattern: functions without it are not parsed.
     word: String,
     to: Replacement,
-    functions: Globs,
+    functions: NameGlobs,
     include: Option<String>,
     saves: usize,
 }
