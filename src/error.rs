@@ -97,6 +97,15 @@ impl Error {
     }
 }
 
+/// The known name that `wrong` is most probably a slip of, if any is near enough.
+pub fn did_you_mean<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let (near, score) = known
+        .into_iter()
+        .map(|name| (name, strsim::jaro_winkler(wrong, name)))
+        .max_by(|a, b| a.1.total_cmp(&b.1).then_with(|| b.0.cmp(a.0)))?;
+    (score > 0.8).then_some(near)
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.file.display())?;
