@@ -275,11 +275,16 @@ fn patches(recipe: &Recipe, changes: Vec<FileChange>, sites: &[Site]) -> Vec<Pat
     }
 }
 
-/// The subject with `{file}` filled in: as much of the path, from its end, as fits; different for each patch.
+/// The subject with the file's path in front, or where `{file}` stands: as much of the path, from its end, as fits; different for each patch.
 fn subject_for(template: &str, path: &str, taken: &mut BTreeSet<String>) -> String {
     let path = path.strip_prefix("drivers/").unwrap_or(path);
     let path = path.rsplit_once('.').map_or(path, |(stem, _)| stem);
     let mut shown = path;
+    let template = if template.contains("{file}") {
+        template.to_owned()
+    } else {
+        format!("{{file}}: {template}")
+    };
     loop {
         let subject = template.replace("{file}", shown);
         match shown.split_once('/') {
@@ -304,8 +309,7 @@ mod tests {
     #[test]
     fn subjects_are_short_and_different() {
         let mut taken = BTreeSet::new();
-        let mut subject =
-            |path: &str| subject_for("{file}: batch runs of port I/O", path, &mut taken);
+        let mut subject = |path: &str| subject_for("batch runs of port I/O", path, &mut taken);
         assert_eq!(subject("drivers/net/a.c"), "net/a: batch runs of port I/O");
         let shown = "some-vendor/some-other-folder/and-one-more/x: batch runs of port I/O";
         let folder = "some-vendor/some-other-folder/and-one-more/x.c";
