@@ -1,5 +1,7 @@
 //! The series: ordered patches, and the ways they leave the program (mail, quilt, branch).
 
+pub mod diff;
+
 use crate::step::Site;
 
 /// One file's content before and after a patch. `before` is `None` for a new file.
