@@ -1,6 +1,7 @@
 //! The series: ordered patches, and the ways they leave the program (mail, quilt, branch).
 
 pub mod diff;
+pub mod output;
 
 use crate::step::Site;
 
