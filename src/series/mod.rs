@@ -7,6 +7,7 @@
 //! Everything rendered depends only on the tree, the patches and, with a sign-off, the user's git identity:
 //! the same input gives the same bytes.
 
+pub mod branch;
 mod check;
 mod cover;
 pub mod diff;
