@@ -1,9 +1,12 @@
 //! The kernel checkout: its version, its files, and what is pending on top of it.
 
+mod base;
 pub mod files;
 mod overlay;
 mod version;
 
+pub(crate) use base::hex;
+pub use base::{Base, Origin, PLAIN_DATE, digest};
 pub use overlay::Overlay;
 pub use version::Version;
 

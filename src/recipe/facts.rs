@@ -14,7 +14,7 @@ use crate::kernel::{Overlay, Version};
 use crate::{Error, Result};
 
 /// Names that every expression and template may use, besides the recipe's probes.
-pub const NAMES: [&str; 5] = ["version", "version_code", "v", "exists", "abi"];
+pub const NAMES: [&str; 4] = ["version", "v", "exists", "abi"];
 
 /// A kernel version as expressions see it: compares with `v(2, 6, 26)`, renders as `2.6.26`.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,10 +72,6 @@ impl Facts {
                 Value::from_object(VersionValue(a, b, c)),
             ),
             (
-                "version_code".to_owned(),
-                Value::from((a << 16) + (b << 8) + c.min(255)),
-            ),
-            (
                 "abi".to_owned(),
                 Value::from(xkvm_host::abi::CHeader.to_string()),
             ),
@@ -114,7 +110,7 @@ impl Facts {
     }
 
     fn context(&self) -> Value {
-        Value::from_iter(self.values.iter().map(|(k, v)| (k.clone(), v.clone())))
+        Value::from_pairs(self.values.iter().map(|(k, v)| (k.clone(), v.clone())))
     }
 }
 
@@ -198,4 +194,57 @@ fn answer(overlay: &Overlay<'_>, probe: &Probe) -> Result<bool> {
 /// An error of a `when` expression that passed its check but cannot be evaluated here.
 pub(super) fn broken(recipe: &super::Recipe, line: usize, message: &str) -> Error {
     Error::usage(format!("`when` cannot be evaluated: {message}")).at(&recipe.source.file, line, 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts() -> Facts {
+        let text = b"VERSION = 2\nPATCHLEVEL = 6\nSUBLEVEL = 27\nEXTRAVERSION = .7\n";
+        let mut facts = Facts::of_version(&Version::from_makefile(text).unwrap());
+        facts.set("vmmcall", false);
+        facts
+    }
+
+    #[test]
+    fn versions_compare_as_versions() {
+        let facts = facts();
+        assert_eq!(
+            facts.holds("version >= v(2, 6, 26) and not vmmcall"),
+            Ok(true)
+        );
+        assert_eq!(facts.holds("version >= v(2, 6, 100)"), Ok(false));
+        assert_eq!(facts.holds("version < v(3, 0)"), Ok(true));
+        assert_eq!(facts.holds("version == v(2, 6, 27)"), Ok(true));
+        assert_eq!(facts.holds("exists('Makefile')"), Ok(false));
+        assert_eq!(facts.render("{{ version }}"), Ok("2.6.27".into()));
+    }
+
+    #[test]
+    fn tags_leave_no_empty_lines() {
+        let text = "a\n{% if version < v(3, 0) %}\nb\n{% else %}\nc\n{% endif %}\nd\n";
+        assert_eq!(facts().render(text), Ok("a\nb\nd\n".into()));
+        let (line, _) = facts().render("a\n{{ nothing }}\n").unwrap_err();
+        assert_eq!(line, 2);
+    }
+
+    #[test]
+    fn unknown_names_and_bad_syntax_are_told() {
+        let probes = BTreeMap::from([(
+            "vmmcall".to_owned(),
+            Probe {
+                files: vec!["a".into()],
+                contains: None,
+            },
+        )]);
+        assert_eq!(
+            check("version > v(2,6) or vmmcall or exists('x')", &probes),
+            Ok(())
+        );
+        let (message, hint) = check("vmcall", &probes).unwrap_err();
+        assert_eq!(message, "unknown name `vmcall` in this expression");
+        assert_eq!(hint.as_deref(), Some("did you mean `vmmcall`?"));
+        assert!(check("version >=", &probes).is_err());
+    }
 }

@@ -206,26 +206,19 @@ fn check_subject(front: &Front) -> Result<(), Fault> {
             "the subject has {long} characters, {SUBJECT_MAX} are allowed"
         )));
     }
-    if !subject.contains(": ")
-        || subject.contains('\n')
-        || subject.trim() != subject
-        || subject.ends_with('.')
-    {
+    let per_file = front.patch == super::PatchMode::PerFile;
+    let tidy = !subject.contains('\n') && subject.trim() == subject && !subject.ends_with('.');
+    if !tidy || !(per_file || subject.contains(": ")) {
         return Err(at(format!("`{subject}` is not a subject line"))
             .hint("write `subsystem: summary`, on one line, without a full stop"));
     }
-    let has_file = subject.contains("{file}");
-    match front.patch {
-        super::PatchMode::PerFile if !has_file => Err(at(
-            "with `patch = \"per-file\"` all patches would have one subject".into(),
-        )
-        .hint("put `{file}` where the file's path shall stand")),
-        super::PatchMode::One if has_file => Err(at(
-            "`{file}` has no meaning in a recipe of one patch".into(),
-        )
-        .hint("add `patch = \"per-file\"`")),
-        _ => Ok(()),
+    if subject.contains("{file}") && !per_file {
+        return Err(
+            at("`{file}` has no meaning in a recipe of one patch".into())
+                .hint("add `patch = \"per-file\"`"),
+        );
     }
+    Ok(())
 }
 
 /// Compiles file patterns; an error is at the bad one.

@@ -44,7 +44,7 @@ pub enum PatchMode {
     /// All in one patch.
     #[default]
     One,
-    /// One patch a file; `{file}` in the subject stands for its path.
+    /// One patch a file; its path stands in the subject, in front or where `{file}` is.
     PerFile,
 }
 

@@ -136,22 +136,25 @@ fn run_one(
     done: &mut Done<'_>,
 ) -> Result<Ran> {
     let mut before: BTreeMap<String, Option<Vec<u8>>> = BTreeMap::new();
-    let needles = Needles::words(&recipe.needles)?;
-    let mut looked_at: BTreeSet<String> = BTreeSet::new();
+    // Found by the first file-wise step; the text the later ones see may have lost its needles.
+    let mut holding: Option<Vec<String>> = None;
     for index in &chosen.steps {
         let action = &recipe.steps[*index].action;
         let mut changed = Vec::new();
         if action.is_file_wise() {
             let read = |other: &str| overlay.read(other).ok().flatten();
             let visit = |path: &str, text: &[u8]| action.edit(path, text, &read);
-            let (outcomes, _) =
-                files::search_in(overlay, &chosen.files, &needles, &|_, _| {}, &visit)?;
+            let (paths, needles) = match &holding {
+                None => (&chosen.files, Needles::words(&recipe.needles)?),
+                Some(paths) => (paths, Needles::any()),
+            };
+            let (outcomes, _) = files::search_in(overlay, paths, &needles, &|_, _| {}, &visit)?;
+            holding.get_or_insert_with(|| outcomes.iter().map(|(path, _)| path.clone()).collect());
             for (path, outcome) in outcomes {
                 done.changed += outcome.sites.iter().filter(|s| s.is_rewritten()).count();
                 done.already += outcome.already;
                 done.sites.extend(outcome.sites);
-                changed.extend(outcome.text.map(|text| (path.clone(), text)));
-                looked_at.insert(path);
+                changed.extend(outcome.text.map(|text| (path, text)));
             }
         } else {
             let outcome = action.run(&Context {
@@ -175,13 +178,14 @@ fn run_one(
         .steps
         .iter()
         .all(|i| recipe.steps[*i].action.is_file_wise());
-    if all_file_wise && looked_at.is_empty() {
+    let holding = holding.unwrap_or_default();
+    if all_file_wise && holding.is_empty() {
         let words = recipe.needles.join(", ");
         return Ok(Ran::Nothing(format!(
             "none of its files has a word of {words}"
         )));
     }
-    check_expectation(recipe, &looked_at, done)?;
+    check_expectation(recipe, &holding, done)?;
     let mut changes = Vec::new();
     for (path, before) in before {
         let after = overlay.read(&path)?;
@@ -200,7 +204,7 @@ fn run_one(
     })
 }
 
-fn check_expectation(recipe: &Recipe, files: &BTreeSet<String>, done: &Done<'_>) -> Result<()> {
+fn check_expectation(recipe: &Recipe, files: &[String], done: &Done<'_>) -> Result<()> {
     let found = done.changed + done.already;
     let too_many = recipe.expect.max.is_some_and(|max| found > max);
     if found >= recipe.expect.min && !too_many {
@@ -212,11 +216,7 @@ fn check_expectation(recipe: &Recipe, files: &BTreeSet<String>, done: &Done<'_>)
     };
     let place = match files.len() {
         0 => "this tree".to_owned(),
-        1..=3 => files
-            .iter()
-            .map(String::as_str)
-            .collect::<Vec<_>>()
-            .join(", "),
+        1..=3 => files.join(", "),
         many => format!("{many} files"),
     };
     let error = Error::failed(format!(
@@ -275,11 +275,16 @@ fn patches(recipe: &Recipe, changes: Vec<FileChange>, sites: &[Site]) -> Vec<Pat
     }
 }
 
-/// The subject with `{file}` filled in: as much of the path, from its end, as fits; different for each patch.
+/// The subject with the file's path in front, or where `{file}` stands: as much of the path, from its end, as fits; different for each patch.
 fn subject_for(template: &str, path: &str, taken: &mut BTreeSet<String>) -> String {
     let path = path.strip_prefix("drivers/").unwrap_or(path);
     let path = path.rsplit_once('.').map_or(path, |(stem, _)| stem);
     let mut shown = path;
+    let template = if template.contains("{file}") {
+        template.to_owned()
+    } else {
+        format!("{{file}}: {template}")
+    };
     loop {
         let subject = template.replace("{file}", shown);
         match shown.split_once('/') {
@@ -304,8 +309,7 @@ mod tests {
     #[test]
     fn subjects_are_short_and_different() {
         let mut taken = BTreeSet::new();
-        let mut subject =
-            |path: &str| subject_for("{file}: batch runs of port I/O", path, &mut taken);
+        let mut subject = |path: &str| subject_for("batch runs of port I/O", path, &mut taken);
         assert_eq!(subject("drivers/net/a.c"), "net/a: batch runs of port I/O");
         let shown = "some-vendor/some-other-folder/and-one-more/x: batch runs of port I/O";
         let folder = "some-vendor/some-other-folder/and-one-more/x.c";

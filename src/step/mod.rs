@@ -186,9 +186,9 @@ impl Config {
     pub(crate) fn compile(self, recipe: &Recipe) -> Result<Action, Fault> {
         let assets = &recipe.source.assets;
         Ok(match self {
-            Self::CoalesceIo(step) => {
-                Action::CoalesceIo(Box::new(coalesce::Compiled::new(&step).map_err(Fault::new)?))
-            }
+            Self::CoalesceIo(step) => Action::CoalesceIo(Box::new(
+                coalesce::Compiled::new(&step).map_err(Fault::new)?,
+            )),
             Self::Rewrite(config) => Action::Rewrite(Box::new(config.compile()?)),
             Self::Insert(config) => Action::Insert(config.compile(assets)?),
             Self::AddFile(config) => Action::AddFile(config.compile(assets)?),

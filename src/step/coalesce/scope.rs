@@ -44,7 +44,10 @@ impl Scope {
     /// Takes every name that occurs in `code` as exposed: text of the function that was not parsed.
     pub fn expose_all_in(&mut self, code: &[u8]) {
         for word in code.split(|b| !b.is_ascii_alphanumeric() && *b != b'_') {
-            if let Some(local) = std::str::from_utf8(word).ok().and_then(|w| self.locals.get_mut(w)) {
+            if let Some(local) = std::str::from_utf8(word)
+                .ok()
+                .and_then(|w| self.locals.get_mut(w))
+            {
                 local.exposed = true;
             }
         }
