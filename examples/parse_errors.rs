@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use guestpatch::c::{edit, functions, mask, parse};
+use guestpatch::c::{edit, functions, idioms, parse};
 use guestpatch::kernel::files::{Globs, Needles, search};
 use guestpatch::kernel::{Overlay, Tree};
 
@@ -83,7 +83,7 @@ fn main() -> guestpatch::Result<()> {
                     hits += 1;
                     cut += span.range.len();
                     let syntax = if flag("--raw") {
-                        parse::parse_with(text, span, &mask::Idioms::none())
+                        parse::parse_with(text, span, &idioms::Idioms::none())
                     } else {
                         parse::parse(text, span)
                     };
