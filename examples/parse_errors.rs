@@ -48,7 +48,7 @@ fn main() -> guestpatch::Result<()> {
     let flag = |name: &str| args.iter().any(|a| a == name);
     let tree = Tree::open(Path::new(&args[0]))?;
     let overlay = Overlay::new(&tree);
-    let needles = Needles::calls(&port_io())?;
+    let needles = Needles::words(&port_io())?;
     let began = Instant::now();
     let mut sets: Vec<Vec<&str>> = Vec::new();
     if flag("--all") {
@@ -72,7 +72,13 @@ fn main() -> guestpatch::Result<()> {
             &|_, _| (),
             &|_, text| {
                 let spans = functions::functions(text);
-                let offsets = needles.offsets(text);
+                let is_call = |end: usize| text[end..].trim_ascii_start().starts_with(b"(");
+                let offsets: Vec<usize> = needles
+                    .all(text)
+                    .into_iter()
+                    .filter(|r| is_call(r.end))
+                    .map(|r| r.start)
+                    .collect();
                 let mut failures = Vec::new();
                 let (mut hits, mut cut) = (0, 0);
                 for span in &spans {
