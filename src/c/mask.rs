@@ -9,134 +9,36 @@
 //!
 //! Invariant: nothing that is evaluated is hidden from a reader of the masked text, except inside inline assembly and string pasting.
 
-use std::collections::HashMap;
-use std::sync::OnceLock;
+mod statement;
 
-use serde::Deserialize;
+use std::ops::Range;
 
+use super::idioms::Action;
+pub use super::idioms::Idioms;
 use super::lex;
-use crate::{Error, Result};
 
 /// The masked twin of `text` under the built-in idioms: same length, same line breaks.
 pub fn mask(text: &[u8]) -> Vec<u8> {
-    Idioms::builtin().mask(text)
+    Idioms::builtin().mask(text).text
 }
 
-/// What to do with a word.
+/// A masked text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Action {
-    /// Put these bytes and blanks in its place.
-    Replace(Vec<u8>),
-    /// Blank it and the group behind it.
-    BlankCall,
-    /// Blank the group behind it.
-    TypeOf,
-    /// Replace the content of the group behind it by an empty string literal.
-    Assembly,
-    /// Blank it before a word or a string.
-    Prefix,
-}
-
-/// A table of idioms.
-#[derive(Debug, Clone)]
-pub struct Idioms {
-    words: HashMap<Vec<u8>, Action>,
-    /// First bytes of the words, to leave most words without a look-up.
-    first: [bool; 256],
-}
-
-/// The file format of an idiom table.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-struct Table {
-    blank: Vec<String>,
-    blank_call: Vec<String>,
-    type_of: Vec<String>,
-    assembly: Vec<String>,
-    prefix: Vec<String>,
-    replace: HashMap<String, String>,
+pub struct Masked {
+    /// Same length and line breaks as the original.
+    pub text: Vec<u8>,
+    /// What is evaluated in the original and not to be seen in `text`, in order.
+    pub hidden: Vec<Range<usize>>,
 }
 
 impl Idioms {
-    /// The table that comes with the program.
-    pub fn builtin() -> &'static Self {
-        static BUILTIN: OnceLock<Idioms> = OnceLock::new();
-        BUILTIN.get_or_init(|| {
-            Self::none()
-                .and(include_str!("idioms.toml"))
-                .expect("the built-in table is tested")
-        })
-    }
-
-    /// A table without entries: only what depends on the place of a word is masked.
-    pub fn none() -> Self {
-        Self {
-            words: HashMap::new(),
-            first: [false; 256],
-        }
-    }
-
-    /// The built-in table with the entries of `toml` on top (the same format as `src/c/idioms.toml`).
-    ///
-    /// # Errors
-    /// When `toml` is no such table, an entry is not a C identifier, or a replacement is longer than its word.
-    pub fn with(toml: &str) -> Result<Self> {
-        Self::builtin().clone().and(toml)
-    }
-
-    fn and(mut self, toml: &str) -> Result<Self> {
-        let table: Table =
-            toml::from_str(toml).map_err(|e| Error::usage(format!("bad idiom table: {e}")))?;
-        let lists = [
-            (table.blank, Action::Replace(Vec::new())),
-            (table.blank_call, Action::BlankCall),
-            (table.type_of, Action::TypeOf),
-            (table.assembly, Action::Assembly),
-            (table.prefix, Action::Prefix),
-        ];
-        for (words, action) in lists {
-            for word in words {
-                self.add(word, action.clone())?;
-            }
-        }
-        for (word, with) in table.replace {
-            if with.len() > word.len() {
-                return Err(Error::usage(format!(
-                    "bad idiom table: the replacement of `{word}` is longer than the word"
-                )));
-            }
-            self.add(word, Action::Replace(with.into_bytes()))?;
-        }
-        Ok(self)
-    }
-
-    fn add(&mut self, word: String, action: Action) -> Result<()> {
-        let bytes = word.as_bytes();
-        if bytes.is_empty() || bytes[0].is_ascii_digit() || !bytes.iter().all(|b| lex::is_word(*b))
-        {
-            return Err(Error::usage(format!(
-                "bad idiom table: `{word}` is not a C identifier"
-            )));
-        }
-        self.first[bytes[0] as usize] = true;
-        self.words.insert(word.into_bytes(), action);
-        Ok(())
-    }
-
-    fn action(&self, word: &[u8]) -> Option<&Action> {
-        if self.first[word[0] as usize] {
-            self.words.get(word)
-        } else {
-            None
-        }
-    }
-
-    /// The masked twin of `text`: same length, same line breaks.
-    pub fn mask(&self, text: &[u8]) -> Vec<u8> {
+    /// The masked twin of `text`.
+    pub fn mask(&self, text: &[u8]) -> Masked {
         let mut masker = Masker {
             idioms: self,
             t: text,
             out: text.to_vec(),
+            hidden: Vec::new(),
             open: Vec::new(),
             braces: 0,
             before: Token::None,
@@ -144,7 +46,11 @@ impl Idioms {
             loop_at: None,
         };
         masker.run();
-        masker.out
+        masker.hidden.sort_by_key(|h| h.start);
+        Masked {
+            text: masker.out,
+            hidden: masker.hidden,
+        }
     }
 }
 
@@ -180,6 +86,7 @@ struct Masker<'a> {
     idioms: &'a Idioms,
     t: &'a [u8],
     out: Vec<u8>,
+    hidden: Vec<Range<usize>>,
     open: Vec<Open>,
     braces: usize,
     before: Token,
@@ -243,10 +150,16 @@ impl<'a> Masker<'a> {
         }
     }
 
+    /// Blanks what is evaluated, and says so.
+    fn hide(&mut self, from: usize, to: usize) {
+        self.blank(from, to);
+        self.hidden.push(from..to);
+    }
+
     fn string(&mut self, i: usize) -> usize {
         if let Token::Close(Some(call)) = self.last {
             // `__stringify(X) "…"`
-            self.blank(call, i);
+            self.hide(call, i);
         }
         if !matches!(self.last, Token::Text) {
             self.push(Token::Text);
@@ -378,7 +291,7 @@ impl<'a> Masker<'a> {
         if self.last == Token::Text && t.get(lex::skip_blank(t, end)) == Some(&b'(') {
             // `"…" __stringify(X)`
             if let Some(close) = self.group(end) {
-                self.blank(i, close);
+                self.hide(i, close);
                 return close;
             }
         }
@@ -388,8 +301,11 @@ impl<'a> Masker<'a> {
             self.push(Token::Word(i, next));
             return next;
         }
-        if self.statement_start() && !is_keyword(word) {
-            self.statement_macro(i, end);
+        if self.statement_start()
+            && !is_keyword(word)
+            && let Some(next) = self.statement_macro(i, end)
+        {
+            return next;
         }
         self.push(Token::Word(i, end));
         end
@@ -451,7 +367,7 @@ impl<'a> Masker<'a> {
                 if close - open >= 4
                     && t[i..].starts_with(b"asm") | t[i..].starts_with(b"__asm") =>
             {
-                self.blank(i, close);
+                self.hide(i, close);
                 self.out[i..i + 3].copy_from_slice(b"asm");
                 self.out[open] = b'(';
                 if let Some(at) = (open + 1..close - 2).find(|at| {
@@ -557,70 +473,6 @@ impl<'a> Masker<'a> {
             self.out[first] = self.out[first].to_ascii_uppercase();
         }
         Some(at)
-    }
-
-    /// A macro call that starts a statement and has no semicolon behind it.
-    fn statement_macro(&mut self, i: usize, end: usize) {
-        let t = self.t;
-        let Some(close) = self.group(end) else { return };
-        let mut next = lex::skip_invisible(t, close);
-        // What will vanish does not count as what follows.
-        while next < t.len() && lex::is_word(t[next]) {
-            let word_end = lex::word_end(t, next);
-            match self.idioms.action(&t[next..word_end]) {
-                Some(Action::BlankCall) => {
-                    next = lex::skip_invisible(t, self.group(word_end).unwrap_or(word_end))
-                }
-                Some(Action::Replace(with)) if with.is_empty() => {
-                    next = lex::skip_invisible(t, word_end)
-                }
-                _ => break,
-            }
-        }
-        match t.get(next) {
-            Some(b'}') => self.end_call(end, close),
-            Some(b) if *b == b'{' || lex::is_word(*b) => {
-                if t[next..].starts_with(b"else") && lex::word_end(t, next) == next + 4 {
-                    self.end_call(end, close);
-                    return;
-                }
-                let open = lex::skip_blank(t, end);
-                let empty = t[open + 1..close - 1].trim_ascii().is_empty();
-                if empty && close - i >= 8 && !t[i..close].contains(&b'\n') {
-                    self.blank(i, close);
-                    self.out[close - 1] = b')';
-                    self.out[i..i + 7].copy_from_slice(b"while(1");
-                } else if open - i >= 5 && !empty {
-                    self.blank(i, end);
-                    self.out[i..i + 5].copy_from_slice(b"while");
-                } else {
-                    return;
-                }
-                self.loop_at = Some(i);
-            }
-            _ => {}
-        }
-    }
-
-    /// Puts a semicolon behind the call (name up to `end`, arguments up to `close`).
-    fn end_call(&mut self, end: usize, close: usize) {
-        let t = self.t;
-        if matches!(t.get(close), Some(b' ' | b'\t')) {
-            self.out[close] = b';';
-            return;
-        }
-        let open = lex::skip_blank(t, end);
-        let inside = &t[open + 1..close - 1];
-        // The arguments vanish: allowed only where no address is taken and nothing assigned in them.
-        if !inside.is_empty()
-            && !inside
-                .iter()
-                .any(|b| matches!(b, b'&' | b'=' | b'+' | b'-' | b'\n'))
-        {
-            self.blank(open + 1, close);
-            self.out[close - 2] = b')';
-            self.out[close - 1] = b';';
-        }
     }
 }
 

@@ -5,8 +5,9 @@ use std::ops::Range;
 
 use super::conditional;
 use super::functions::FunctionSpan;
+use super::idioms::Idioms;
 use super::lex;
-use super::mask::Idioms;
+use super::mask::Masked;
 
 /// One parsed function: node offsets are relative to `base`.
 #[derive(Debug)]
@@ -23,7 +24,8 @@ pub struct Syntax {
     /// if it could be controlled by it in another configuration, the one behind.
     /// The tree has nodes for the lines only if `plain`; a caller that heeds these ranges need not look at such nodes.
     pub directives: Vec<Range<usize>>,
-    /// Branches of conditionals that had to be blanked: byte ranges of the file. Each lies between two of the function's preprocessor lines.
+    /// What is evaluated but not to be seen in `masked`: byte ranges of the file, in order. Branches of conditionals that had to be blanked, code
+    /// in a macro's arguments, operands of inline assembly.
     /// What is asked about the whole function (whether an address is taken, say) must be asked of this text too.
     pub hidden: Vec<Range<usize>>,
     /// Whether the preprocessor lines are still in `masked`.
@@ -70,7 +72,10 @@ pub fn parse(text: &[u8], span: &FunctionSpan) -> Syntax {
 /// When `span` does not lie in `text`.
 pub fn parse_with(text: &[u8], span: &FunctionSpan, idioms: &Idioms) -> Syntax {
     let base = span.range.start;
-    let masked = idioms.mask(&text[span.range.clone()]);
+    let Masked {
+        text: masked,
+        hidden,
+    } = idioms.mask(&text[span.range.clone()]);
     let tree = tree(&masked);
     let lines = lex::directives(&masked);
     let shift = |ranges: Vec<Range<usize>>| {
@@ -81,18 +86,21 @@ pub fn parse_with(text: &[u8], span: &FunctionSpan, idioms: &Idioms) -> Syntax {
     };
     if tree.root_node().has_error() && !lines.is_empty() {
         for keep in [conditional::Keep::First, conditional::Keep::Last] {
-            let flat = conditional::flatten(&masked, &lines, keep);
-            // The idioms are looked for again: what lies on both sides of a line is now in one piece.
-            let flat_masked = idioms.mask(&flat.text);
-            let flat_tree = self::tree(&flat_masked);
-            if !flat_tree.root_node().has_error() {
-                let barriers = conditional::barriers(&flat, &flat_masked, &flat_tree);
+            // Masked again from the start: what lies on both sides of a line is now in one piece.
+            let flat = conditional::flatten(&text[span.range.clone()], &lines, keep);
+            let again = idioms.mask(&flat.text);
+            let tree = self::tree(&again.text);
+            if !tree.root_node().has_error() {
+                let barriers = conditional::barriers(&flat, &again.text, &tree);
+                let mut hidden = again.hidden;
+                hidden.extend(flat.hidden);
+                hidden.sort_by_key(|h| h.start);
                 return Syntax {
                     base,
-                    masked: flat_masked,
-                    tree: flat_tree,
+                    masked: again.text,
+                    tree,
                     directives: shift(barriers),
-                    hidden: shift(flat.hidden),
+                    hidden: shift(hidden),
                     plain: false,
                 };
             }
@@ -103,7 +111,7 @@ pub fn parse_with(text: &[u8], span: &FunctionSpan, idioms: &Idioms) -> Syntax {
         masked,
         tree,
         directives: shift(lines),
-        hidden: Vec::new(),
+        hidden: shift(hidden),
         plain: true,
     }
 }
