@@ -130,14 +130,28 @@ impl Call {
             });
         }
         for (index, entry) in entries.iter().enumerate() {
-            let refused = |fault| Refused { index, fault };
-            let op = entry.check(ports).map_err(refused)?;
-            // Results are written back over the entries: a string read into them would make the outcome depend on the order of the two.
-            if op.kind.is_string() && op.data & !(PAGE_SIZE as u64 - 1) == self.page() {
-                return Err(refused(Fault::Buffer));
-            }
+            self.check_entry(index, entry, ports)?;
         }
         Ok(())
+    }
+
+    /// Checks the entry at `index` of the batch; what it does when it is fine.
+    ///
+    /// # Errors
+    /// When it breaks a rule, or uses the batch page itself as a buffer.
+    pub fn check_entry(
+        &self,
+        index: usize,
+        entry: &Entry,
+        ports: &Ports<'_>,
+    ) -> Result<Op, Refused> {
+        let refused = |fault| Refused { index, fault };
+        let op = entry.check(ports).map_err(refused)?;
+        // Results are written back over the entries: a string read into them would make the outcome depend on the order of the two.
+        if op.kind.is_string() && op.data & !(PAGE_SIZE as u64 - 1) == self.page() {
+            return Err(refused(Fault::Buffer));
+        }
+        Ok(op)
     }
 }
 
