@@ -1,7 +1,7 @@
 //! The paired host of guestpatch: executes the batches of port I/O that a patched guest hands over in one exit.
 //!
 //! Features: none gives [`abi`] only (`no_std`, no dependencies); `batch` adds the library for any VMM on `vm-memory`; `kvm`
-//! adds the CPUID leaves for `KVM_SET_CPUID2`; `vmm` (default) the program `xkvm`.
+//! adds the CPUID leaves for `KVM_SET_CPUID2` and KVM's counters; `vmm` (default) the program `xkvm`.
 //!
 #![cfg_attr(feature = "batch", doc = "# In another VMM")]
 #![cfg_attr(feature = "batch", doc = include_str!("../docs/embed.md"))]
@@ -17,5 +17,7 @@ pub mod batch;
 pub mod bus;
 #[cfg(feature = "kvm")]
 pub mod cpuid;
+#[cfg(feature = "kvm")]
+pub mod kvm_stats;
 #[cfg(feature = "batch")]
 pub mod transport;

@@ -244,7 +244,8 @@ fn every_port_with_every_kind() {
     bus.claim(echo, 0x1f0..=0x1f7).unwrap();
     let mut host = Host::new(Cpuid::default());
     for port in 0..=u16::MAX {
-        for kind in Kind::ALL {
+        // Every port with four kinds, every kind with a third of the ports.
+        for kind in Kind::ALL.into_iter().skip(usize::from(port % 3)).step_by(3) {
             let entry = if kind.is_string() {
                 Entry::string(kind.direction(), kind.width(), port, 0x3000, 3)
             } else if kind.direction() == Direction::Out {
