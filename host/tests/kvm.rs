@@ -1,6 +1,8 @@
 //! The transports on real KVM, with guests of a few instructions in 16-bit real mode.
 #![cfg(feature = "kvm")]
 
+use std::sync::{Arc, Mutex};
+
 use iced_x86::code_asm::*;
 use kvm_bindings::{kvm_regs, kvm_userspace_memory_region};
 use kvm_ioctls::{Kvm, VcpuExit, VcpuFd, VmFd};
@@ -82,7 +84,10 @@ struct Seen {
 
 /// Logs writes; reads answer 0x50, 0x51, …
 #[derive(Clone, Default)]
-struct Log(std::sync::Arc<std::sync::Mutex<(Vec<(u16, u32)>, u32)>>);
+struct Log(Arc<Mutex<Accesses>>);
+
+/// Ports with values, and the number of reads.
+type Accesses = (Vec<(u16, u32)>, u32);
 
 impl PortDevice for Log {
     fn read(&mut self, port: u16, _: Width) -> u32 {
