@@ -17,6 +17,8 @@ pub mod batch;
 pub mod bus;
 #[cfg(feature = "kvm")]
 pub mod cpuid;
+#[cfg(feature = "vmm")]
+pub mod devices;
 #[cfg(feature = "kvm")]
 pub mod kvm_stats;
 #[cfg(feature = "batch")]
