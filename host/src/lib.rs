@@ -19,7 +19,11 @@ pub mod bus;
 pub mod cpuid;
 #[cfg(feature = "vmm")]
 pub mod devices;
+#[cfg(feature = "vmm")]
+pub mod exits;
 #[cfg(feature = "kvm")]
 pub mod kvm_stats;
 #[cfg(feature = "batch")]
 pub mod transport;
+#[cfg(feature = "vmm")]
+pub mod vmm;

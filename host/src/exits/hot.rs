@@ -1,0 +1,140 @@
+//! The hot-function table: which functions cause the exits, and who calls them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+
+use super::{Stats, Symbols};
+
+/// Exits of one function.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct HotRow {
+    /// Address of the instruction that exits most.
+    pub address: u64,
+    /// The function it is in.
+    pub function: String,
+    /// The function that calls it most.
+    pub caller: Option<String>,
+    /// How many.
+    pub exits: u64,
+    /// Time in user space for them.
+    pub nanoseconds: u64,
+    /// Share of all exits, 0 to 1.
+    pub share: f64,
+}
+
+/// The table, most exits first.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Hot {
+    /// All exits.
+    pub exits: u64,
+    /// One row a function.
+    pub rows: Vec<HotRow>,
+}
+
+#[derive(Default)]
+struct Sum {
+    exits: u64,
+    nanoseconds: u64,
+    addresses: BTreeMap<u64, u64>,
+    callers: BTreeMap<String, u64>,
+}
+
+impl Hot {
+    /// Sums up by function. Without symbols every address is its own.
+    pub fn new(stats: &Stats, symbols: &Symbols) -> Self {
+        let mut sums: BTreeMap<String, Sum> = BTreeMap::new();
+        for row in &stats.rows {
+            let sum = sums.entry(symbols.name(row.rip)).or_default();
+            sum.exits += row.exits;
+            sum.nanoseconds += row.nanoseconds;
+            *sum.addresses.entry(row.rip).or_default() += row.exits;
+            if let Some(caller) = row.caller {
+                *sum.callers.entry(symbols.name(caller)).or_default() += row.exits;
+            }
+        }
+        let total = stats.exits.max(1) as f64;
+        let mut rows: Vec<HotRow> = sums
+            .into_iter()
+            .map(|(function, sum)| HotRow {
+                address: most(sum.addresses).unwrap_or_default(),
+                function,
+                caller: most(sum.callers),
+                exits: sum.exits,
+                nanoseconds: sum.nanoseconds,
+                share: sum.exits as f64 / total,
+            })
+            .collect();
+        rows.sort_by(|a, b| (b.exits, &a.function).cmp(&(a.exits, &b.function)));
+        Self {
+            exits: stats.exits,
+            rows,
+        }
+    }
+}
+
+fn most<K: Ord>(counts: BTreeMap<K, u64>) -> Option<K> {
+    counts
+        .into_iter()
+        .max_by_key(|(_, count)| *count)
+        .map(|(key, _)| key)
+}
+
+impl fmt::Display for Hot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{:<18} {:<28} {:<28} {:>9} {:>9} {:>7}",
+            "ADDRESS", "FUNCTION", "CALLER", "EXITS", "TIME", "SHARE"
+        )?;
+        for row in &self.rows {
+            writeln!(
+                f,
+                "{:<#18x} {:<28} {:<28} {:>9} {:>6} ms {:>5.1} %",
+                row.address,
+                row.function,
+                row.caller.as_deref().unwrap_or("-"),
+                row.exits,
+                row.nanoseconds / 1_000_000,
+                row.share * 100.0,
+            )?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ExitRow;
+    use super::*;
+
+    #[test]
+    fn functions_are_summed_with_their_main_caller() {
+        let row = |rip, caller, exits| ExitRow {
+            reason: "out".into(),
+            port: Some(0x1f2),
+            width: Some(1),
+            rip,
+            caller: Some(caller),
+            exits,
+            nanoseconds: exits * 1_000_000,
+            elements: exits,
+        };
+        let stats = Stats {
+            exits: 100,
+            rows: vec![
+                row(0x105, 0x210, 60),
+                row(0x106, 0x310, 30),
+                row(0x400, 0x210, 10),
+            ],
+            ..Stats::default()
+        };
+        let map = "100 T iowrite8\n200 T ata_sff_tf_load\n300 T ata_sff_dev_select\n400 T other\n";
+        let hot = Hot::new(&stats, &Symbols::from_system_map(map).unwrap());
+        let first = &hot.rows[0];
+        assert_eq!((first.function.as_str(), first.exits), ("iowrite8", 90));
+        assert_eq!(first.caller.as_deref(), Some("ata_sff_tf_load"));
+        assert!(hot.to_string().contains("90.0 %"), "{hot}");
+    }
+}

@@ -1,0 +1,10 @@
+//! Counts exits by what caused them and where the guest was, and finds the functions behind them.
+
+mod caller;
+mod hot;
+mod record;
+mod symbols;
+
+pub use hot::{Hot, HotRow};
+pub use record::{Event, ExitRow, Recorder, Stats};
+pub use symbols::Symbols;

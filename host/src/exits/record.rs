@@ -1,0 +1,255 @@
+//! Counting.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
+
+use kvm_ioctls::{Cap, Kvm, SyncReg, VcpuFd};
+use serde::{Deserialize, Serialize};
+use vm_memory::GuestMemoryMmap;
+
+use super::caller::Callers;
+use crate::abi::{Direction, Width};
+use crate::kvm_stats::KvmStats;
+use crate::transport::{Outcome, answer};
+
+/// Why the guest left.
+#[derive(Debug)]
+pub enum Event {
+    /// A port.
+    Port {
+        /// The port.
+        port: u16,
+        /// Seen from the guest.
+        direction: Direction,
+        /// Of one element.
+        width: Width,
+        /// More than one for strings.
+        elements: u32,
+        /// It was the doorbell.
+        batch: Option<Outcome>,
+    },
+    /// A hypercall that KVM passed on.
+    Hypercall {
+        /// Its number.
+        number: u64,
+        /// It carried a batch.
+        batch: Option<Outcome>,
+    },
+    /// Memory that is not RAM.
+    Mmio,
+    /// Halted for good.
+    Halt,
+    /// Triple fault.
+    Shutdown,
+    /// Signals and the like.
+    Other,
+}
+
+/// What exits are counted by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    reason: &'static str,
+    port: Option<u16>,
+    width: Option<u8>,
+    rip: u64,
+    caller: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Count {
+    exits: u64,
+    nanoseconds: u64,
+    elements: u64,
+}
+
+/// One line of the statistics: exits of one kind from one place.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExitRow {
+    /// `out`, `in`, `batch`, `hypercall`, `mmio`, …
+    pub reason: String,
+    /// For ports.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// Bytes of one element, for ports.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub width: Option<u8>,
+    /// Guest address of the instruction.
+    pub rip: u64,
+    /// Guest address that the function with that instruction returns to, when the stack shows one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub caller: Option<u64>,
+    /// How many.
+    pub exits: u64,
+    /// Time in user space for them.
+    pub nanoseconds: u64,
+    /// Elements of strings, entries of batches; else as many as exits.
+    pub elements: u64,
+}
+
+/// Everything counted about a run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Stats {
+    /// Exits to user space.
+    pub exits: u64,
+    /// Time in user space for them.
+    pub nanoseconds: u64,
+    /// Time from the first entry to the end.
+    pub wall_nanoseconds: u64,
+    /// Batches by number of entries.
+    pub batches: BTreeMap<usize, u64>,
+    /// Refused batches by answer.
+    pub refused: BTreeMap<i32, u64>,
+    /// KVM's own counters, which include the exits that KVM handles itself. Empty where KVM has none.
+    pub kvm: BTreeMap<String, u64>,
+    /// By place, most frequent first.
+    pub rows: Vec<ExitRow>,
+}
+
+impl Stats {
+    /// Exits by reason.
+    pub fn by_reason(&self) -> BTreeMap<&str, u64> {
+        let mut sums = BTreeMap::new();
+        for row in &self.rows {
+            *sums.entry(row.reason.as_str()).or_default() += row.exits;
+        }
+        sums
+    }
+}
+
+/// Counts the exits of one vCPU.
+#[derive(Debug)]
+pub struct Recorder {
+    counts: HashMap<Key, Count>,
+    callers: Callers,
+    stats: Stats,
+    /// KVM puts the registers into kvm_run at each exit, which is cheaper than asking.
+    synced: bool,
+    started: Instant,
+}
+
+impl Recorder {
+    /// Starts to count.
+    pub fn new(kvm: &Kvm, vcpu: &mut VcpuFd) -> Self {
+        let synced = kvm.check_extension(Cap::SyncRegs);
+        if synced {
+            vcpu.set_sync_valid_reg(SyncReg::Register);
+            vcpu.set_sync_valid_reg(SyncReg::SystemRegister);
+        }
+        Self {
+            counts: HashMap::new(),
+            callers: Callers::default(),
+            stats: Stats::default(),
+            synced,
+            started: Instant::now(),
+        }
+    }
+
+    /// Counts one exit, just handled.
+    pub fn record(
+        &mut self,
+        vcpu: &VcpuFd,
+        memory: &GuestMemoryMmap,
+        event: Event,
+        time: Duration,
+    ) {
+        let (regs, sregs) = if self.synced {
+            let sync = vcpu.sync_regs();
+            (sync.regs, sync.sregs)
+        } else {
+            match (vcpu.get_regs(), vcpu.get_sregs()) {
+                (Ok(regs), Ok(sregs)) => (regs, sregs),
+                _ => return,
+            }
+        };
+        let caller = self.callers.find(memory, &regs, &sregs);
+        let (reason, port, width, elements) = match event {
+            Event::Port {
+                port,
+                batch: Some(batch),
+                ..
+            } => ("batch", Some(port), None, self.batch(&batch)),
+            Event::Port {
+                port,
+                direction,
+                width,
+                elements,
+                ..
+            } => {
+                let reason = match (direction, elements) {
+                    (Direction::Out, 1) => "out",
+                    (Direction::In, 1) => "in",
+                    (Direction::Out, _) => "outs",
+                    (Direction::In, _) => "ins",
+                };
+                (
+                    reason,
+                    Some(port),
+                    Some(width.bytes() as u8),
+                    elements.into(),
+                )
+            }
+            Event::Hypercall {
+                batch: Some(batch), ..
+            } => ("batch", None, None, self.batch(&batch)),
+            Event::Hypercall { .. } => ("hypercall", None, None, 1),
+            Event::Mmio => ("mmio", None, None, 1),
+            Event::Halt => ("halt", None, None, 1),
+            Event::Shutdown => ("shutdown", None, None, 1),
+            Event::Other => ("other", None, None, 1),
+        };
+        let key = Key {
+            reason,
+            port,
+            width,
+            rip: regs.rip,
+            caller,
+        };
+        let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let count = self.counts.entry(key).or_default();
+        count.exits += 1;
+        count.nanoseconds += nanoseconds;
+        count.elements += elements;
+        self.stats.exits += 1;
+        self.stats.nanoseconds += nanoseconds;
+    }
+
+    fn batch(&mut self, outcome: &Outcome) -> u64 {
+        match outcome {
+            Ok(entries) => {
+                *self.stats.batches.entry(*entries).or_default() += 1;
+                *entries as u64
+            }
+            Err(_) => {
+                *self.stats.refused.entry(answer(outcome)).or_default() += 1;
+                0
+            }
+        }
+    }
+
+    /// The result, with KVM's own counters.
+    pub fn finish(mut self, vcpu: &VcpuFd) -> Stats {
+        self.stats.wall_nanoseconds =
+            u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.stats.kvm = KvmStats::open(vcpu)
+            .and_then(|stats| stats.read())
+            .unwrap_or_default();
+        self.stats.rows = self
+            .counts
+            .into_iter()
+            .map(|(key, count)| ExitRow {
+                reason: key.reason.to_owned(),
+                port: key.port,
+                width: key.width,
+                rip: key.rip,
+                caller: key.caller,
+                exits: count.exits,
+                nanoseconds: count.nanoseconds,
+                elements: count.elements,
+            })
+            .collect();
+        self.stats
+            .rows
+            .sort_by_key(|r| (std::cmp::Reverse(r.exits), r.rip, r.port, r.caller));
+        self.stats
+    }
+}

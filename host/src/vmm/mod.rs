@@ -1,0 +1,10 @@
+//! A small VMM: one vCPU, the devices of a PC that a Linux guest needs, and this crate's transports.
+
+pub mod acpi;
+pub mod boot;
+pub mod console;
+pub mod machine;
+pub mod memory;
+pub mod vcpu;
+
+pub use machine::{Config, DiskBus, Machine, Outcome, Transport};
