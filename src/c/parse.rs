@@ -14,7 +14,7 @@ use super::mask::Masked;
 pub struct Syntax {
     /// Offset in the file at which the parsed text starts.
     pub base: usize,
-    /// The masked text that was parsed.
+    /// The masked text that was parsed; without what `#if 0` hides.
     pub masked: Vec<u8>,
     /// The syntax tree.
     pub tree: tree_sitter::Tree,
@@ -72,12 +72,13 @@ pub fn parse(text: &[u8], span: &FunctionSpan) -> Syntax {
 /// When `span` does not lie in `text`.
 pub fn parse_with(text: &[u8], span: &FunctionSpan, idioms: &Idioms) -> Syntax {
     let base = span.range.start;
+    let mut source = text[span.range.clone()].to_vec();
+    let lines = lex::strip_dead(&mut source);
     let Masked {
         text: masked,
         hidden,
-    } = idioms.mask(&text[span.range.clone()]);
+    } = idioms.mask(&source);
     let tree = tree(&masked);
-    let lines = lex::directives(&masked);
     let shift = |ranges: Vec<Range<usize>>| {
         ranges
             .into_iter()
@@ -87,7 +88,7 @@ pub fn parse_with(text: &[u8], span: &FunctionSpan, idioms: &Idioms) -> Syntax {
     if tree.root_node().has_error() && !lines.is_empty() {
         for keep in [conditional::Keep::First, conditional::Keep::Last] {
             // Masked again from the start: what lies on both sides of a line is now in one piece.
-            let flat = conditional::flatten(&text[span.range.clone()], &lines, keep);
+            let flat = conditional::flatten(&source, &lines, keep);
             let again = idioms.mask(&flat.text);
             let tree = self::tree(&again.text);
             if !tree.root_node().has_error() {
