@@ -239,7 +239,7 @@ pub(crate) fn skip_invisible(t: &[u8], mut i: usize) -> usize {
     }
 }
 
-/// The preprocessor lines of `t`, those in dead code included.
+/// The preprocessor lines of `t`, those in dead code included, without their line breaks.
 fn directives(t: &[u8]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut i = 0;
@@ -249,7 +249,8 @@ fn directives(t: &[u8]) -> Vec<Range<usize>> {
             b'/' => i = comment_end(t, i).unwrap_or(i + 1),
             b'#' if at_line_start(t, i) => {
                 let end = directive_end(t, i);
-                found.push(i..end);
+                let line = t[i..end].strip_suffix(b"\r").unwrap_or(&t[i..end]);
+                found.push(i..i + line.len());
                 i = end;
             }
             _ => i += 1,
