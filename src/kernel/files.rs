@@ -361,24 +361,39 @@ pub fn search<T: Send>(
         ))
         .hint("is the tree complete? Wildcards stop at `/`, use `**` for any folder"));
     }
+    let (found, scanned) = search_in(overlay, &paths, needles, progress, visit)?;
+    Ok((found, Scanned { unnamed, ..scanned }))
+}
+
+/// As [`search`], in the files `paths`, which are sorted; none is no error.
+///
+/// # Errors
+/// When one cannot be read.
+pub fn search_in<T: Send>(
+    overlay: &Overlay,
+    paths: &[String],
+    needles: &Needles,
+    progress: &(dyn Fn(usize, usize) + Sync),
+    visit: &(dyn Fn(&str, &[u8]) -> T + Sync),
+) -> Result<(Vec<(String, T)>, Scanned)> {
     let done = AtomicUsize::new(0);
     let bytes = AtomicUsize::new(0);
     let total = paths.len();
     let found: Vec<Option<(String, T)>> = paths
-        .into_par_iter()
+        .par_iter()
         .map(|path| {
-            let answer = with_content(overlay, &path, |text| {
+            let answer = with_content(overlay, path, |text| {
                 bytes.fetch_add(text.len(), Ordering::Relaxed);
-                needles.is_in(text).then(|| visit(&path, text))
+                needles.is_in(text).then(|| visit(path, text))
             })?;
             progress(done.fetch_add(1, Ordering::Relaxed) + 1, total);
-            Ok(answer.map(|answer| (path, answer)))
+            Ok(answer.map(|answer| (path.clone(), answer)))
         })
         .collect::<Result<_>>()?;
     let scanned = Scanned {
         files: total,
         bytes: bytes.into_inner() as u64,
-        unnamed,
+        unnamed: 0,
     };
     Ok((found.into_iter().flatten().collect(), scanned))
 }

@@ -6,7 +6,7 @@ use super::Tree;
 use crate::Result;
 
 /// A read-only tree plus pending contents. Nothing is ever written to the tree.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Overlay<'t> {
     tree: &'t Tree,
     pending: BTreeMap<String, Vec<u8>>,
@@ -35,6 +35,11 @@ impl<'t> Overlay<'t> {
             Some(bytes) => Ok(Some(bytes.clone())),
             None => self.tree.read(path),
         }
+    }
+
+    /// Whether there is a file `path`.
+    pub fn contains(&self, path: &str) -> bool {
+        self.pending.contains_key(path) || self.tree.root().join(path).is_file()
     }
 
     /// Replaces (or adds) `path`.

@@ -1,0 +1,36 @@
+//! Tests of the engine: the form of what it writes, and the need for every rule.
+
+mod form;
+mod rules;
+
+use super::{CoalesceStep, Compiled, Rule, run};
+use crate::step::{Site, Verdict};
+
+/// Rewrites `source` with the built-in accessor tables.
+fn rewrite(step: &CoalesceStep, off: Option<Rule>, source: &str) -> (Option<String>, Vec<Site>) {
+    let mut compiled = Compiled::new(step).expect("a valid step");
+    compiled.disabled = off;
+    let (text, sites) = run(&compiled, "drivers/x.c", source.as_bytes(), &|_| None);
+    (
+        text.map(|t| String::from_utf8(t).expect("ASCII in, ASCII out")),
+        sites,
+    )
+}
+
+/// Exits saved over all sites.
+fn saved(sites: &[Site]) -> usize {
+    sites
+        .iter()
+        .filter(|s| s.verdict == Verdict::Rewritten)
+        .map(|s| s.exits_saved)
+        .sum()
+}
+
+/// The codes of the blocked sites.
+fn codes(sites: &[Site]) -> Vec<&str> {
+    let code = |s: &'_ Site| match &s.verdict {
+        Verdict::Blocked { code, .. } => Rule::ALL.iter().map(|r| r.code()).find(|c| c == code),
+        Verdict::Rewritten => None,
+    };
+    sites.iter().filter_map(code).collect()
+}
