@@ -142,12 +142,21 @@ impl<'a> Masker<'a> {
         }
     }
 
+    /// Whether `token` is a keyword with an expression or a statement behind it.
+    fn expects_value(&self, token: Token) -> bool {
+        matches!(
+            self.word_of(token),
+            b"return" | b"goto" | b"case" | b"else" | b"do" | b"sizeof"
+        )
+    }
+
+    /// Whether the word read last stands behind another, as a declared name does.
+    fn behind_type(&self) -> bool {
+        matches!(self.before, Token::Word(..)) && !self.expects_value(self.before)
+    }
+
     fn blank(&mut self, from: usize, to: usize) {
-        for b in &mut self.out[from..to] {
-            if !matches!(*b, b'\n' | b'\r') {
-                *b = b' ';
-            }
-        }
+        lex::blank(&mut self.out[from..to]);
     }
 
     /// Blanks what is evaluated, and says so.
@@ -175,6 +184,8 @@ impl<'a> Masker<'a> {
                         b"if" | b"while" | b"for" | b"switch" => Open::Control,
                         _ if self.loop_at == Some(start) => Open::Loop,
                         b"return" | b"sizeof" | b"case" | b"else" | b"do" | b"goto" => Open::Paren,
+                        // `int f(struct s *a)` declares a function.
+                        _ if self.behind_type() => Open::Paren,
                         _ => Open::Call(start),
                     },
                     _ => Open::Paren,
@@ -189,7 +200,9 @@ impl<'a> Masker<'a> {
             },
             b'{' => {
                 let open = match self.last {
-                    Token::Byte(b'=' | b']' | b'[') | Token::Close(None) => Open::Init,
+                    Token::Byte(b'=' | b']' | b'[') => Open::Init,
+                    // `(struct s) { … }`, and not the body behind a head.
+                    Token::Close(None) if self.braces > 0 => Open::Init,
                     Token::Byte(b',' | b'{') if self.open.last() == Some(&Open::Init) => Open::Init,
                     _ => Open::Block,
                 };
@@ -277,11 +290,14 @@ impl<'a> Masker<'a> {
         let end = lex::word_end(t, i);
         let word = &t[i..end];
         let idioms: &'a Idioms = self.idioms;
-        if let Some(action) = idioms.action(word) {
-            return self.idiom(action, i, end);
+        if let Some(action) = idioms.action(word)
+            && let Some(next) = self.idiom(action, i, end)
+        {
+            return next;
         }
         match word {
             b"case" => self.case(end),
+            b"offsetof" => self.offset_of(end),
             b"static" if self.static_macro(end) => {
                 self.blank(i, end);
                 return end;
@@ -294,6 +310,11 @@ impl<'a> Masker<'a> {
                 self.hide(i, close);
                 return close;
             }
+        }
+        if self.argument_start() && self.pasted_words(end) {
+            // `DRIVER_NAME VERSION "…"`: the grammar takes one word in front of a string.
+            self.hide(i, end);
+            return end;
         }
         if self.argument_start()
             && let Some(next) = self.type_argument(i)
@@ -320,39 +341,60 @@ impl<'a> Masker<'a> {
         lex::group_end(&self.t[..self.t.len().min(open + GROUP)], open)
     }
 
-    fn idiom(&mut self, action: &'a Action, i: usize, end: usize) -> usize {
+    /// Applies `action` to the word from `i` to `end`; `None` where it is a word like any other.
+    fn idiom(&mut self, action: &'a Action, i: usize, end: usize) -> Option<usize> {
         let t = self.t;
         match action {
             Action::Replace(with) => {
+                if with.is_empty() && !self.attribute_place(end) {
+                    return None;
+                }
                 self.blank(i, end);
                 self.out[i..i + with.len()].copy_from_slice(with);
                 if !with.is_empty() {
                     self.push(Token::Word(i, end));
                 }
-                end
+                Some(end)
             }
             Action::BlankCall => {
-                let to = self.group(end).unwrap_or(end);
+                let to = self.group(end).filter(|to| self.attribute_place(*to))?;
                 self.blank(i, to);
-                to
+                Some(to)
             }
             Action::TypeOf => {
                 let to = self.group(end).unwrap_or(end);
                 self.blank(end, to);
                 self.push(Token::Word(i, end));
-                to
+                Some(to)
             }
-            Action::Assembly => self.assembly(i, end),
+            Action::Assembly => Some(self.assembly(i, end)),
             Action::Prefix => {
                 let next = lex::skip_blank(t, end);
-                if t.get(next).is_some_and(|b| *b == b'"' || lex::is_word(*b)) {
-                    self.blank(i, end);
-                } else {
-                    self.push(Token::Word(i, end));
+                if !t.get(next).is_some_and(|b| *b == b'"' || lex::is_word(*b)) {
+                    return None;
                 }
-                end
+                self.blank(i, end);
+                Some(end)
             }
         }
+    }
+
+    /// Whether an attribute that ends at `end` can stand here.
+    fn attribute_place(&self, end: usize) -> bool {
+        let before = match self.last {
+            Token::Word(..) => !self.expects_value(self.last),
+            Token::Close(_) => true,
+            Token::Byte(b) => matches!(b, b'*' | b']' | b'}'),
+            _ => false,
+        };
+        let next = self
+            .t
+            .get(lex::skip_blank(self.t, end))
+            .copied()
+            .unwrap_or(b';');
+        let member = self.last == Token::Byte(b'.')
+            || self.last == Token::Byte(b'>') && self.before == Token::Byte(b'-');
+        !member && (before || lex::is_word(next) || matches!(next, b'*' | b'('))
     }
 
     /// `asm volatile goto ("…" : …)` becomes `asm               (""      )`.
@@ -384,6 +426,28 @@ impl<'a> Masker<'a> {
                 self.push(Token::Word(i, end));
                 end
             }
+        }
+    }
+
+    /// Whether the word that ends at `end` is followed by a word and a string.
+    fn pasted_words(&self, end: usize) -> bool {
+        let t = self.t;
+        let next = lex::skip_blank(t, end);
+        t.get(next).is_some_and(|b| lex::is_word(*b))
+            && t.get(lex::skip_blank(t, lex::word_end(t, next))) == Some(&b'"')
+    }
+
+    /// `offsetof(struct s, a.b[c])` from the end of `offsetof` on: the grammar takes one name.
+    fn offset_of(&mut self, end: usize) {
+        let t = self.t;
+        let Some(close) = self.group(end) else { return };
+        let Some(comma) = memchr::memchr(b',', &t[end..close]) else {
+            return;
+        };
+        let member = lex::skip_blank(t, end + comma + 1);
+        let name = lex::word_end(t, member);
+        if name > member && lex::skip_blank(t, name) < close - 1 {
+            self.hide(name, close - 1);
         }
     }
 
@@ -537,3 +601,6 @@ fn is_type_word(word: &[u8]) -> bool {
             | b"uint64_t"
     )
 }
+
+#[cfg(test)]
+mod tests;
