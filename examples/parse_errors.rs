@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use guestpatch::c::{edit, functions, mask, parse};
+use guestpatch::c::{edit, functions, idioms, parse};
 use guestpatch::kernel::files::{Globs, Needles, search};
 use guestpatch::kernel::{Overlay, Tree};
 
@@ -48,7 +48,7 @@ fn main() -> guestpatch::Result<()> {
     let flag = |name: &str| args.iter().any(|a| a == name);
     let tree = Tree::open(Path::new(&args[0]))?;
     let overlay = Overlay::new(&tree);
-    let needles = Needles::calls(&port_io())?;
+    let needles = Needles::words(&port_io())?;
     let began = Instant::now();
     let mut sets: Vec<Vec<&str>> = Vec::new();
     if flag("--all") {
@@ -72,7 +72,13 @@ fn main() -> guestpatch::Result<()> {
             &|_, _| (),
             &|_, text| {
                 let spans = functions::functions(text);
-                let offsets = needles.offsets(text);
+                let is_call = |end: usize| text[end..].trim_ascii_start().starts_with(b"(");
+                let offsets: Vec<usize> = needles
+                    .all(text)
+                    .into_iter()
+                    .filter(|r| is_call(r.end))
+                    .map(|r| r.start)
+                    .collect();
                 let mut failures = Vec::new();
                 let (mut hits, mut cut) = (0, 0);
                 for span in &spans {
@@ -83,7 +89,7 @@ fn main() -> guestpatch::Result<()> {
                     hits += 1;
                     cut += span.range.len();
                     let syntax = if flag("--raw") {
-                        parse::parse_with(text, span, &mask::Idioms::none())
+                        parse::parse_with(text, span, &idioms::Idioms::none())
                     } else {
                         parse::parse(text, span)
                     };

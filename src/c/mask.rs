@@ -9,134 +9,36 @@
 //!
 //! Invariant: nothing that is evaluated is hidden from a reader of the masked text, except inside inline assembly and string pasting.
 
-use std::collections::HashMap;
-use std::sync::OnceLock;
+mod statement;
 
-use serde::Deserialize;
+use std::ops::Range;
 
+use super::idioms::Action;
+pub use super::idioms::Idioms;
 use super::lex;
-use crate::{Error, Result};
 
 /// The masked twin of `text` under the built-in idioms: same length, same line breaks.
 pub fn mask(text: &[u8]) -> Vec<u8> {
-    Idioms::builtin().mask(text)
+    Idioms::builtin().mask(text).text
 }
 
-/// What to do with a word.
+/// A masked text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Action {
-    /// Put these bytes and blanks in its place.
-    Replace(Vec<u8>),
-    /// Blank it and the group behind it.
-    BlankCall,
-    /// Blank the group behind it.
-    TypeOf,
-    /// Replace the content of the group behind it by an empty string literal.
-    Assembly,
-    /// Blank it before a word or a string.
-    Prefix,
-}
-
-/// A table of idioms.
-#[derive(Debug, Clone)]
-pub struct Idioms {
-    words: HashMap<Vec<u8>, Action>,
-    /// First bytes of the words, to leave most words without a look-up.
-    first: [bool; 256],
-}
-
-/// The file format of an idiom table.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-struct Table {
-    blank: Vec<String>,
-    blank_call: Vec<String>,
-    type_of: Vec<String>,
-    assembly: Vec<String>,
-    prefix: Vec<String>,
-    replace: HashMap<String, String>,
+pub struct Masked {
+    /// Same length and line breaks as the original.
+    pub text: Vec<u8>,
+    /// What is evaluated in the original and not to be seen in `text`, in order.
+    pub hidden: Vec<Range<usize>>,
 }
 
 impl Idioms {
-    /// The table that comes with the program.
-    pub fn builtin() -> &'static Self {
-        static BUILTIN: OnceLock<Idioms> = OnceLock::new();
-        BUILTIN.get_or_init(|| {
-            Self::none()
-                .and(include_str!("idioms.toml"))
-                .expect("the built-in table is tested")
-        })
-    }
-
-    /// A table without entries: only what depends on the place of a word is masked.
-    pub fn none() -> Self {
-        Self {
-            words: HashMap::new(),
-            first: [false; 256],
-        }
-    }
-
-    /// The built-in table with the entries of `toml` on top (the same format as `src/c/idioms.toml`).
-    ///
-    /// # Errors
-    /// When `toml` is no such table, an entry is not a C identifier, or a replacement is longer than its word.
-    pub fn with(toml: &str) -> Result<Self> {
-        Self::builtin().clone().and(toml)
-    }
-
-    fn and(mut self, toml: &str) -> Result<Self> {
-        let table: Table =
-            toml::from_str(toml).map_err(|e| Error::usage(format!("bad idiom table: {e}")))?;
-        let lists = [
-            (table.blank, Action::Replace(Vec::new())),
-            (table.blank_call, Action::BlankCall),
-            (table.type_of, Action::TypeOf),
-            (table.assembly, Action::Assembly),
-            (table.prefix, Action::Prefix),
-        ];
-        for (words, action) in lists {
-            for word in words {
-                self.add(word, action.clone())?;
-            }
-        }
-        for (word, with) in table.replace {
-            if with.len() > word.len() {
-                return Err(Error::usage(format!(
-                    "bad idiom table: the replacement of `{word}` is longer than the word"
-                )));
-            }
-            self.add(word, Action::Replace(with.into_bytes()))?;
-        }
-        Ok(self)
-    }
-
-    fn add(&mut self, word: String, action: Action) -> Result<()> {
-        let bytes = word.as_bytes();
-        if bytes.is_empty() || bytes[0].is_ascii_digit() || !bytes.iter().all(|b| lex::is_word(*b))
-        {
-            return Err(Error::usage(format!(
-                "bad idiom table: `{word}` is not a C identifier"
-            )));
-        }
-        self.first[bytes[0] as usize] = true;
-        self.words.insert(word.into_bytes(), action);
-        Ok(())
-    }
-
-    fn action(&self, word: &[u8]) -> Option<&Action> {
-        if self.first[word[0] as usize] {
-            self.words.get(word)
-        } else {
-            None
-        }
-    }
-
-    /// The masked twin of `text`: same length, same line breaks.
-    pub fn mask(&self, text: &[u8]) -> Vec<u8> {
+    /// The masked twin of `text`.
+    pub fn mask(&self, text: &[u8]) -> Masked {
         let mut masker = Masker {
             idioms: self,
             t: text,
             out: text.to_vec(),
+            hidden: Vec::new(),
             open: Vec::new(),
             braces: 0,
             before: Token::None,
@@ -144,7 +46,11 @@ impl Idioms {
             loop_at: None,
         };
         masker.run();
-        masker.out
+        masker.hidden.sort_by_key(|h| h.start);
+        Masked {
+            text: masker.out,
+            hidden: masker.hidden,
+        }
     }
 }
 
@@ -180,6 +86,7 @@ struct Masker<'a> {
     idioms: &'a Idioms,
     t: &'a [u8],
     out: Vec<u8>,
+    hidden: Vec<Range<usize>>,
     open: Vec<Open>,
     braces: usize,
     before: Token,
@@ -235,18 +142,33 @@ impl<'a> Masker<'a> {
         }
     }
 
+    /// Whether `token` is a keyword with an expression or a statement behind it.
+    fn expects_value(&self, token: Token) -> bool {
+        matches!(
+            self.word_of(token),
+            b"return" | b"goto" | b"case" | b"else" | b"do" | b"sizeof"
+        )
+    }
+
+    /// Whether the word read last stands behind another, as a declared name does.
+    fn behind_type(&self) -> bool {
+        matches!(self.before, Token::Word(..)) && !self.expects_value(self.before)
+    }
+
     fn blank(&mut self, from: usize, to: usize) {
-        for b in &mut self.out[from..to] {
-            if !matches!(*b, b'\n' | b'\r') {
-                *b = b' ';
-            }
-        }
+        lex::blank(&mut self.out[from..to]);
+    }
+
+    /// Blanks what is evaluated, and says so.
+    fn hide(&mut self, from: usize, to: usize) {
+        self.blank(from, to);
+        self.hidden.push(from..to);
     }
 
     fn string(&mut self, i: usize) -> usize {
         if let Token::Close(Some(call)) = self.last {
             // `__stringify(X) "…"`
-            self.blank(call, i);
+            self.hide(call, i);
         }
         if !matches!(self.last, Token::Text) {
             self.push(Token::Text);
@@ -262,6 +184,8 @@ impl<'a> Masker<'a> {
                         b"if" | b"while" | b"for" | b"switch" => Open::Control,
                         _ if self.loop_at == Some(start) => Open::Loop,
                         b"return" | b"sizeof" | b"case" | b"else" | b"do" | b"goto" => Open::Paren,
+                        // `int f(struct s *a)` declares a function.
+                        _ if self.behind_type() => Open::Paren,
                         _ => Open::Call(start),
                     },
                     _ => Open::Paren,
@@ -276,7 +200,9 @@ impl<'a> Masker<'a> {
             },
             b'{' => {
                 let open = match self.last {
-                    Token::Byte(b'=' | b']' | b'[') | Token::Close(None) => Open::Init,
+                    Token::Byte(b'=' | b']' | b'[') => Open::Init,
+                    // `(struct s) { … }`, and not the body behind a head.
+                    Token::Close(None) if self.braces > 0 => Open::Init,
                     Token::Byte(b',' | b'{') if self.open.last() == Some(&Open::Init) => Open::Init,
                     _ => Open::Block,
                 };
@@ -364,11 +290,14 @@ impl<'a> Masker<'a> {
         let end = lex::word_end(t, i);
         let word = &t[i..end];
         let idioms: &'a Idioms = self.idioms;
-        if let Some(action) = idioms.action(word) {
-            return self.idiom(action, i, end);
+        if let Some(action) = idioms.action(word)
+            && let Some(next) = self.idiom(action, i, end)
+        {
+            return next;
         }
         match word {
             b"case" => self.case(end),
+            b"offsetof" => self.offset_of(end),
             b"static" if self.static_macro(end) => {
                 self.blank(i, end);
                 return end;
@@ -378,9 +307,14 @@ impl<'a> Masker<'a> {
         if self.last == Token::Text && t.get(lex::skip_blank(t, end)) == Some(&b'(') {
             // `"…" __stringify(X)`
             if let Some(close) = self.group(end) {
-                self.blank(i, close);
+                self.hide(i, close);
                 return close;
             }
+        }
+        if self.argument_start() && self.pasted_words(end) {
+            // `DRIVER_NAME VERSION "…"`: the grammar takes one word in front of a string.
+            self.hide(i, end);
+            return end;
         }
         if self.argument_start()
             && let Some(next) = self.type_argument(i)
@@ -388,8 +322,11 @@ impl<'a> Masker<'a> {
             self.push(Token::Word(i, next));
             return next;
         }
-        if self.statement_start() && !is_keyword(word) {
-            self.statement_macro(i, end);
+        if self.statement_start()
+            && !is_keyword(word)
+            && let Some(next) = self.statement_macro(i, end)
+        {
+            return next;
         }
         self.push(Token::Word(i, end));
         end
@@ -404,39 +341,60 @@ impl<'a> Masker<'a> {
         lex::group_end(&self.t[..self.t.len().min(open + GROUP)], open)
     }
 
-    fn idiom(&mut self, action: &'a Action, i: usize, end: usize) -> usize {
+    /// Applies `action` to the word from `i` to `end`; `None` where it is a word like any other.
+    fn idiom(&mut self, action: &'a Action, i: usize, end: usize) -> Option<usize> {
         let t = self.t;
         match action {
             Action::Replace(with) => {
+                if with.is_empty() && !self.attribute_place(end) {
+                    return None;
+                }
                 self.blank(i, end);
                 self.out[i..i + with.len()].copy_from_slice(with);
                 if !with.is_empty() {
                     self.push(Token::Word(i, end));
                 }
-                end
+                Some(end)
             }
             Action::BlankCall => {
-                let to = self.group(end).unwrap_or(end);
+                let to = self.group(end).filter(|to| self.attribute_place(*to))?;
                 self.blank(i, to);
-                to
+                Some(to)
             }
             Action::TypeOf => {
                 let to = self.group(end).unwrap_or(end);
                 self.blank(end, to);
                 self.push(Token::Word(i, end));
-                to
+                Some(to)
             }
-            Action::Assembly => self.assembly(i, end),
+            Action::Assembly => Some(self.assembly(i, end)),
             Action::Prefix => {
                 let next = lex::skip_blank(t, end);
-                if t.get(next).is_some_and(|b| *b == b'"' || lex::is_word(*b)) {
-                    self.blank(i, end);
-                } else {
-                    self.push(Token::Word(i, end));
+                if !t.get(next).is_some_and(|b| *b == b'"' || lex::is_word(*b)) {
+                    return None;
                 }
-                end
+                self.blank(i, end);
+                Some(end)
             }
         }
+    }
+
+    /// Whether an attribute that ends at `end` can stand here.
+    fn attribute_place(&self, end: usize) -> bool {
+        let before = match self.last {
+            Token::Word(..) => !self.expects_value(self.last),
+            Token::Close(_) => true,
+            Token::Byte(b) => matches!(b, b'*' | b']' | b'}'),
+            _ => false,
+        };
+        let next = self
+            .t
+            .get(lex::skip_blank(self.t, end))
+            .copied()
+            .unwrap_or(b';');
+        let member = self.last == Token::Byte(b'.')
+            || self.last == Token::Byte(b'>') && self.before == Token::Byte(b'-');
+        !member && (before || lex::is_word(next) || matches!(next, b'*' | b'('))
     }
 
     /// `asm volatile goto ("…" : …)` becomes `asm               (""      )`.
@@ -451,7 +409,7 @@ impl<'a> Masker<'a> {
                 if close - open >= 4
                     && t[i..].starts_with(b"asm") | t[i..].starts_with(b"__asm") =>
             {
-                self.blank(i, close);
+                self.hide(i, close);
                 self.out[i..i + 3].copy_from_slice(b"asm");
                 self.out[open] = b'(';
                 if let Some(at) = (open + 1..close - 2).find(|at| {
@@ -468,6 +426,28 @@ impl<'a> Masker<'a> {
                 self.push(Token::Word(i, end));
                 end
             }
+        }
+    }
+
+    /// Whether the word that ends at `end` is followed by a word and a string.
+    fn pasted_words(&self, end: usize) -> bool {
+        let t = self.t;
+        let next = lex::skip_blank(t, end);
+        t.get(next).is_some_and(|b| lex::is_word(*b))
+            && t.get(lex::skip_blank(t, lex::word_end(t, next))) == Some(&b'"')
+    }
+
+    /// `offsetof(struct s, a.b[c])` from the end of `offsetof` on: the grammar takes one name.
+    fn offset_of(&mut self, end: usize) {
+        let t = self.t;
+        let Some(close) = self.group(end) else { return };
+        let Some(comma) = memchr::memchr(b',', &t[end..close]) else {
+            return;
+        };
+        let member = lex::skip_blank(t, end + comma + 1);
+        let name = lex::word_end(t, member);
+        if name > member && lex::skip_blank(t, name) < close - 1 {
+            self.hide(name, close - 1);
         }
     }
 
@@ -558,70 +538,6 @@ impl<'a> Masker<'a> {
         }
         Some(at)
     }
-
-    /// A macro call that starts a statement and has no semicolon behind it.
-    fn statement_macro(&mut self, i: usize, end: usize) {
-        let t = self.t;
-        let Some(close) = self.group(end) else { return };
-        let mut next = lex::skip_invisible(t, close);
-        // What will vanish does not count as what follows.
-        while next < t.len() && lex::is_word(t[next]) {
-            let word_end = lex::word_end(t, next);
-            match self.idioms.action(&t[next..word_end]) {
-                Some(Action::BlankCall) => {
-                    next = lex::skip_invisible(t, self.group(word_end).unwrap_or(word_end))
-                }
-                Some(Action::Replace(with)) if with.is_empty() => {
-                    next = lex::skip_invisible(t, word_end)
-                }
-                _ => break,
-            }
-        }
-        match t.get(next) {
-            Some(b'}') => self.end_call(end, close),
-            Some(b) if *b == b'{' || lex::is_word(*b) => {
-                if t[next..].starts_with(b"else") && lex::word_end(t, next) == next + 4 {
-                    self.end_call(end, close);
-                    return;
-                }
-                let open = lex::skip_blank(t, end);
-                let empty = t[open + 1..close - 1].trim_ascii().is_empty();
-                if empty && close - i >= 8 && !t[i..close].contains(&b'\n') {
-                    self.blank(i, close);
-                    self.out[close - 1] = b')';
-                    self.out[i..i + 7].copy_from_slice(b"while(1");
-                } else if open - i >= 5 && !empty {
-                    self.blank(i, end);
-                    self.out[i..i + 5].copy_from_slice(b"while");
-                } else {
-                    return;
-                }
-                self.loop_at = Some(i);
-            }
-            _ => {}
-        }
-    }
-
-    /// Puts a semicolon behind the call (name up to `end`, arguments up to `close`).
-    fn end_call(&mut self, end: usize, close: usize) {
-        let t = self.t;
-        if matches!(t.get(close), Some(b' ' | b'\t')) {
-            self.out[close] = b';';
-            return;
-        }
-        let open = lex::skip_blank(t, end);
-        let inside = &t[open + 1..close - 1];
-        // The arguments vanish: allowed only where no address is taken and nothing assigned in them.
-        if !inside.is_empty()
-            && !inside
-                .iter()
-                .any(|b| matches!(b, b'&' | b'=' | b'+' | b'-' | b'\n'))
-        {
-            self.blank(open + 1, close);
-            self.out[close - 2] = b')';
-            self.out[close - 1] = b';';
-        }
-    }
 }
 
 fn is_keyword(word: &[u8]) -> bool {
@@ -685,3 +601,6 @@ fn is_type_word(word: &[u8]) -> bool {
             | b"uint64_t"
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,10 +6,11 @@
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::Read;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, Input, MatchKind};
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use rayon::prelude::*;
 
@@ -130,13 +131,15 @@ fn outermost(mut folders: Vec<String>) -> Vec<String> {
     folders
 }
 
-/// What makes a file worth a closer look.
+/// What makes a file worth a closer look: literal words.
 #[derive(Debug, Clone)]
 pub struct Needles {
     /// `None`: every file is.
     automaton: Option<AhoCorasick>,
-    /// For each pattern: the length of the word in it.
-    words: Vec<usize>,
+    /// The longest first: of those that match at one place, the automaton then names the longest.
+    words: Vec<String>,
+    /// Whether a needle has bytes in it that are no part of a word (`hwif->OUTB`).
+    mixed: bool,
 }
 
 impl Needles {
@@ -145,46 +148,34 @@ impl Needles {
         Self {
             automaton: None,
             words: Vec::new(),
+            mixed: false,
         }
     }
 
-    /// Files that contain one of `words` as a whole word. An empty list is [`Needles::any`].
+    /// Files that contain one of `words`, not as a part of a longer identifier. An empty list is [`Needles::any`].
     ///
     /// # Errors
-    /// When there are more or longer words than the matcher can take.
+    /// When a word is empty, or there are more than the matcher can take.
     pub fn words<S: AsRef<str>>(words: &[S]) -> Result<Self> {
-        Self::build(
-            words
-                .iter()
-                .map(|w| (w.as_ref().to_owned(), w.as_ref().len()))
-                .collect(),
-        )
-    }
-
-    /// Files that contain one of `names` as a whole word with `(` behind it, next to it or after one blank.
-    /// Faster than [`Needles::words`] for short names (`inl` is in every `inline`).
-    ///
-    /// # Errors
-    /// As for [`Needles::words`].
-    pub fn calls<S: AsRef<str>>(names: &[S]) -> Result<Self> {
-        let patterns = names
-            .iter()
-            .map(AsRef::as_ref)
-            .flat_map(|name| ["(", " (", "\t("].map(|tail| (format!("{name}{tail}"), name.len())));
-        Self::build(patterns.collect())
-    }
-
-    fn build(patterns: Vec<(String, usize)>) -> Result<Self> {
-        if patterns.is_empty() {
+        if words.is_empty() {
             return Ok(Self::any());
         }
+        let mut words: Vec<String> = words.iter().map(|w| w.as_ref().to_owned()).collect();
+        if words.iter().any(String::is_empty) {
+            return Err(Error::usage("an empty needle is in every file")
+                .hint("leave the needles out instead"));
+        }
+        words.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        words.dedup();
         let automaton = AhoCorasick::builder()
             .match_kind(MatchKind::LeftmostFirst)
-            .build(patterns.iter().map(|(text, _)| text))
+            .build(&words)
             .map_err(|e| Error::usage(format!("bad needles: {e}")))?;
+        let mixed = words.iter().any(|w| !w.bytes().all(is_word));
         Ok(Self {
             automaton: Some(automaton),
-            words: patterns.into_iter().map(|(_, len)| len).collect(),
+            words,
+            mixed,
         })
     }
 
@@ -193,31 +184,50 @@ impl Needles {
         self.automaton.is_none() || self.find(text, 0).is_some()
     }
 
-    /// The offsets of all words found, in order; none for [`Needles::any`].
-    pub fn offsets(&self, text: &[u8]) -> Vec<usize> {
+    /// The byte ranges of all words found, in order; none for [`Needles::any`].
+    pub fn all(&self, text: &[u8]) -> Vec<Range<usize>> {
         let mut found = Vec::new();
         let mut at = 0;
-        while let Some(start) = self.find(text, at) {
-            found.push(start);
-            at = start + 1;
+        while let Some(range) = self.find(text, at) {
+            at = range.start + 1;
+            found.push(range);
         }
         found
     }
 
     /// The first word at or after `at`.
-    fn find(&self, text: &[u8], mut at: usize) -> Option<usize> {
+    fn find(&self, text: &[u8], mut at: usize) -> Option<Range<usize>> {
         let automaton = self.automaton.as_ref()?;
-        // Restarting behind a match that is no word, and not behind its end, finds `inb` in `xoutbinb` too.
-        while let Some(m) = automaton.find(aho_corasick::Input::new(text).range(at..)) {
-            let end = m.start() + self.words[m.pattern().as_usize()];
-            let before = m.start().checked_sub(1).map(|i| text[i]);
-            if !before.is_some_and(is_word) && !text.get(end).copied().is_some_and(is_word) {
-                return Some(m.start());
+        while let Some(m) = automaton.find(Input::new(text).range(at..)) {
+            if stands_alone(text, m.range()) {
+                return Some(m.range());
+            }
+            // A shorter needle can stand alone where the longest does not only if the longest is not one word.
+            if self.mixed {
+                let here = self
+                    .words
+                    .iter()
+                    .map(|w| (w, m.start()..m.start() + w.len()));
+                let alone = |(w, range): &(&String, Range<usize>)| {
+                    text[m.start()..].starts_with(w.as_bytes()) && stands_alone(text, range.clone())
+                };
+                if let Some((_, range)) = here.filter(alone).next() {
+                    return Some(range);
+                }
             }
             at = m.start() + 1;
         }
         None
     }
+}
+
+/// Whether the match at `range` is no part of a longer identifier.
+fn stands_alone(text: &[u8], range: Range<usize>) -> bool {
+    let joins = |left: usize, right: usize| {
+        text.get(left).copied().is_some_and(is_word)
+            && text.get(right).copied().is_some_and(is_word)
+    };
+    !(range.start > 0 && joins(range.start - 1, range.start) || joins(range.end - 1, range.end))
 }
 
 /// Plain ASCII: no Unicode rules, so that other encodings around a word do not matter.
@@ -426,5 +436,185 @@ fn fill(mut file: File, buffer: &mut Vec<u8>) -> std::io::Result<usize> {
             Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
             Err(e) => return Err(e),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::Tree;
+    use std::sync::Mutex;
+
+    fn kernel(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (path, text) in [("Makefile", "VERSION = 5\nPATCHLEVEL = 4\n")]
+            .iter()
+            .chain(files)
+        {
+            let full = dir.path().join(path);
+            std::fs::create_dir_all(full.parent().unwrap()).unwrap();
+            std::fs::write(full, text).unwrap();
+        }
+        dir
+    }
+
+    fn listed(dir: &tempfile::TempDir, patterns: &[&str]) -> Vec<String> {
+        let tree = Tree::open(dir.path()).unwrap();
+        list(&Overlay::new(&tree), &Globs::new(patterns).unwrap())
+            .unwrap()
+            .0
+    }
+
+    #[test]
+    fn ignore_files_and_dots_mean_nothing() {
+        let dir = kernel(&[
+            (".gitignore", "/*\n"),
+            ("drivers/b.c", ""),
+            ("drivers/a.c", ""),
+            ("drivers/.c/x.c", ""),
+            ("drivers/d.h", ""),
+            (".git/x.c", ""),
+        ]);
+        assert_eq!(
+            listed(&dir, &["**/*.c"]),
+            ["drivers/.c/x.c", "drivers/a.c", "drivers/b.c"]
+        );
+    }
+
+    #[test]
+    fn wildcards_stop_at_folders_and_exceptions_count() {
+        let dir = kernel(&[
+            ("a/x.c", ""),
+            ("a/b/x.c", ""),
+            ("a/b/y.c", ""),
+            ("c/x.c", ""),
+        ]);
+        assert_eq!(listed(&dir, &["a/*.c"]), ["a/x.c"]);
+        assert_eq!(
+            listed(&dir, &["a/**/*.c", "!a/b/y.c"]),
+            ["a/b/x.c", "a/x.c"]
+        );
+        assert_eq!(listed(&dir, &["!a/**", "**/*.c"]), ["c/x.c"]);
+        assert_eq!(
+            listed(&dir, &["a/x.c", "a/none.c", "nowhere/*.c", "a/x.[ch]"]),
+            ["a/x.c"]
+        );
+    }
+
+    #[test]
+    fn walks_only_below_literal_prefixes() {
+        let globs = Globs::new(&[
+            "drivers/ide/*.c",
+            "drivers/ide/pci/**",
+            "lib/iomap.c",
+            "sound/{isa,pci}/*.c",
+        ])
+        .unwrap();
+        assert_eq!(globs.roots, ["drivers/ide", "sound"]);
+        assert!(Globs::new(&["lib/iomap.c"]).unwrap().roots.is_empty());
+    }
+
+    #[test]
+    fn bad_patterns_are_errors() {
+        for bad in ["/etc/*", "../x.c", "a/../b.c", "", "a/[", "!"] {
+            assert!(Globs::new(&[bad]).is_err(), "{bad}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_not_followed_and_odd_names_are_counted() {
+        use std::os::unix::ffi::OsStrExt;
+        let outside = kernel(&[("secret.c", "outb();")]);
+        let dir = kernel(&[("a/x.c", "")]);
+        std::os::unix::fs::symlink(outside.path(), dir.path().join("a/out")).unwrap();
+        std::os::unix::fs::symlink(outside.path().join("secret.c"), dir.path().join("a/y.c"))
+            .unwrap();
+        std::os::unix::fs::symlink(dir.path(), dir.path().join("a/loop")).unwrap();
+        std::fs::write(
+            dir.path().join(std::ffi::OsStr::from_bytes(b"a/\xff.c")),
+            "",
+        )
+        .unwrap();
+        assert_eq!(
+            listed(&dir, &["**/*.c", "a/y.c", "a/out/secret.c"]),
+            ["a/x.c"]
+        );
+        let tree = Tree::open(dir.path()).unwrap();
+        assert_eq!(
+            list(&Overlay::new(&tree), &Globs::new(&["**/*.c"]).unwrap())
+                .unwrap()
+                .1,
+            1
+        );
+    }
+
+    #[test]
+    fn search_is_ordered_sees_the_overlay_and_reports_progress() {
+        let big = format!("{}\nint outb(int);\n", "x".repeat(300 << 10));
+        let dir = kernel(&[
+            ("b.c", &big),
+            ("a.c", "outb(1)"),
+            ("c.c", "soutb(1)"),
+            ("d.c", ""),
+        ]);
+        let tree = Tree::open(dir.path()).unwrap();
+        let mut overlay = Overlay::new(&tree);
+        overlay.write("a.c", b"nothing".to_vec());
+        overlay.write("e.c", b"outb".to_vec());
+        let seen = Mutex::new(0);
+        let (found, scanned) = search(
+            &overlay,
+            &Globs::new(&["*.c"]).unwrap(),
+            &Needles::words(&["outb"]).unwrap(),
+            &|done, total| {
+                assert!(done <= total);
+                *seen.lock().unwrap() += 1;
+            },
+            &|_, text| text.len(),
+        )
+        .unwrap();
+        assert_eq!(
+            found,
+            [("b.c".to_owned(), big.len()), ("e.c".to_owned(), 4)]
+        );
+        assert_eq!((scanned.files, *seen.lock().unwrap()), (5, 5));
+    }
+
+    #[test]
+    fn no_file_is_an_error() {
+        let dir = kernel(&[]);
+        let tree = Tree::open(dir.path()).unwrap();
+        let globs = Globs::new(&["drivers/*.c"]).unwrap();
+        let error = search(
+            &Overlay::new(&tree),
+            &globs,
+            &Needles::any(),
+            &|_, _| (),
+            &|_, _| (),
+        )
+        .unwrap_err();
+        assert!(error.to_string().contains("drivers/*.c"), "{error}");
+    }
+
+    #[test]
+    fn needles_are_words() {
+        let needles = Needles::words(&["inb", "inb_p", "hwif", "hwif->OUTB"]).unwrap();
+        let found = |text: &str| {
+            needles
+                .all(text.as_bytes())
+                .into_iter()
+                .map(|r| text[r].to_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(found("inb_p(inb(x), inbx, xinb, inb_px)"), ["inb_p", "inb"]);
+        assert_eq!(
+            found("hwif->OUTB(hwif->OUTBSYNC); hwifs"),
+            ["hwif->OUTB", "hwif"]
+        );
+        assert!(needles.is_in(b"\xe4inb\xff"));
+        assert!(!needles.is_in(b"rainbow"));
+        assert!(Needles::any().is_in(b""));
+        assert!(Needles::words(&[""]).is_err());
     }
 }
