@@ -262,7 +262,7 @@ fn a_scan_for_people() {
         -     2  drivers/misc/mini-serial.c:16  mini_serial_set  dependent-read: needs a value that is read just before (line 18)
     … and 5 more, see --limit
 
-    17 places in 10 files: 11 can be rewritten, saving 34 exits; 6 left alone
+    17 places in 13 files: 11 can be rewritten, saving 34 exits; 6 left alone
       dependent-read 2, call 1, loop 1, pause 1, preprocessor 1
     stderr:
     note: ide-taskfile does not apply: it is for kernels >=2.6.18, <2.6.27, and this is 5.10.0-mini
