@@ -36,6 +36,7 @@ pub enum Verdict {
         /// A sentence for people.
         reason: String,
         /// The line (from 1) of what blocks it.
+        #[serde(rename = "obstacle_line")]
         line: usize,
     },
 }
