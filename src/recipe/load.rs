@@ -51,6 +51,7 @@ pub fn load(text: &str, source: Source, overrides: &[Override]) -> Result<Recipe
     let markdown = &text[parts.rest.clone()];
     let page =
         prose::read(markdown).map_err(|fault| place(text, parts.rest.start, &file, fault))?;
+    recipe.text = text.to_owned();
     recipe.prose = page.prose;
     recipe.body = page.body;
     recipe.samples = page.samples;
@@ -194,6 +195,7 @@ fn check_front(front: Front, source: Source) -> Result<Recipe, Fault> {
         body: String::new(),
         samples: Vec::new(),
         source,
+        text: String::new(),
     })
 }
 

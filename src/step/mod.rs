@@ -215,6 +215,13 @@ pub enum Action {
     KconfigAdd(kconfig::KconfigAdd),
 }
 
+const COALESCING_ASSUMES: [&str; 3] = [
+    "The ports of one batch belong to devices that the host emulates; no device needs the time that a single \
+     access takes to pass before the next one.",
+    "A port access does not change the guest's memory before the next statement looks at it.",
+    "Nothing but the driver itself, under its own locks, changes what a batch records while it is recorded.",
+];
+
 /// The header that batches need.
 const BATCH_HEADER: &str = "linux/xkvm_io.h";
 
@@ -234,6 +241,23 @@ impl Action {
     /// Whether it works through the recipe's `files`, rather than on one path it names itself.
     pub fn is_file_wise(&self) -> bool {
         matches!(self, Self::CoalesceIo(_) | Self::Rewrite(_))
+    }
+
+    /// A word that a file-wise step leaves in the files it changed, if there is one.
+    pub fn trace(&self) -> Option<&str> {
+        match self {
+            Self::CoalesceIo(_) => Some("xkvm_io_coalesce"),
+            Self::Rewrite(step) => step.trace(),
+            _ => None,
+        }
+    }
+
+    /// What must be true for its changes to be right, beyond the code it reads; a sentence each.
+    pub fn assumptions(&self) -> &'static [&'static str] {
+        match self {
+            Self::CoalesceIo(_) => &COALESCING_ASSUMES,
+            _ => &[],
+        }
     }
 
     /// Runs a file-wise step on one file, and adds the header it needs; a tree-wise step changes nothing.
