@@ -49,7 +49,7 @@ impl Globs {
             let glob = GlobBuilder::new(path)
                 .literal_separator(true)
                 .build()
-                .map_err(|e| Error::usage(format!("bad file pattern `{pattern}`: {e}")))?;
+                .map_err(|e| Error::usage(format!("bad file pattern `{pattern}`: {}", e.kind())))?;
             set.add(glob);
             if !pattern.starts_with('!') {
                 roots.push(literal_folder(path).to_owned());
