@@ -54,17 +54,29 @@ impl Error {
 
     /// An operating system error about `path`.
     pub fn io(path: &Path, action: &str, cause: &std::io::Error) -> Self {
-        Self::new(Kind::Io, format!("cannot {action} {}: {cause}", path.display()))
+        Self::new(
+            Kind::Io,
+            format!("cannot {action} {}: {cause}", path.display()),
+        )
     }
 
     fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), place: None, hint: None }
+        Self {
+            kind,
+            message: message.into(),
+            place: None,
+            hint: None,
+        }
     }
 
     /// Adds the place.
     #[must_use]
     pub fn at(mut self, file: impl Into<PathBuf>, line: usize, column: usize) -> Self {
-        self.place = Some(Place { file: file.into(), line, column });
+        self.place = Some(Place {
+            file: file.into(),
+            line,
+            column,
+        });
         self
     }
 
@@ -83,6 +95,15 @@ impl Error {
             Kind::Io => 3,
         }
     }
+}
+
+/// The known name that `wrong` is most probably a slip of, if any is near enough.
+pub fn did_you_mean<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let (near, score) = known
+        .into_iter()
+        .map(|name| (name, strsim::jaro_winkler(wrong, name)))
+        .max_by(|a, b| a.1.total_cmp(&b.1).then_with(|| b.0.cmp(a.0)))?;
+    (score > 0.8).then_some(near)
 }
 
 impl fmt::Display for Place {

@@ -1,4 +1,7 @@
-#![no_std]
 //! The paired host of guestpatch.
+#![no_std]
+
+#[cfg(test)]
+extern crate std;
 
 pub mod abi;

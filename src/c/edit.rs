@@ -17,10 +17,14 @@ pub struct Edit {
 /// When two ranges overlap or lie outside `text`: an edit computed wrongly must never reach a patch.
 pub fn apply(text: &[u8], mut edits: Vec<Edit>) -> Vec<u8> {
     edits.sort_by_key(|e| (e.range.start, e.range.end));
-    let mut out = Vec::with_capacity(text.len() + edits.iter().map(|e| e.with.len()).sum::<usize>());
+    let mut out =
+        Vec::with_capacity(text.len() + edits.iter().map(|e| e.with.len()).sum::<usize>());
     let mut at = 0;
     for edit in &edits {
-        assert!(edit.range.start >= at && edit.range.end <= text.len(), "overlapping edits");
+        assert!(
+            edit.range.start >= at && edit.range.end <= text.len(),
+            "overlapping edits"
+        );
         out.extend_from_slice(&text[at..edit.range.start]);
         out.extend_from_slice(&edit.with);
         at = edit.range.end;

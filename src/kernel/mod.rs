@@ -1,8 +1,12 @@
 //! The kernel checkout: its version, its files, and what is pending on top of it.
 
+mod base;
+pub mod files;
 mod overlay;
 mod version;
 
+pub(crate) use base::hex;
+pub use base::{Base, Origin, PLAIN_DATE, digest};
 pub use overlay::Overlay;
 pub use version::Version;
 
@@ -27,15 +31,23 @@ impl Tree {
     pub fn open(root: &Path) -> Result<Self> {
         let makefile = root.join("Makefile");
         let text = std::fs::read(&makefile).map_err(|e| {
-            Error::usage(format!("{} is not a kernel tree: cannot read its Makefile ({e})", root.display()))
-                .hint("give the top folder of an unpacked or checked-out kernel")
+            Error::usage(format!(
+                "{} is not a kernel tree: cannot read its Makefile ({e})",
+                root.display()
+            ))
+            .hint("give the top folder of an unpacked or checked-out kernel")
         })?;
         let version = Version::from_makefile(&text).ok_or_else(|| {
-            Error::usage("this Makefile names no VERSION and PATCHLEVEL: not the top of a kernel tree")
-                .at(&makefile, 0, 0)
-                .hint("give the top folder of an unpacked or checked-out kernel")
+            Error::usage(
+                "this Makefile names no VERSION and PATCHLEVEL: not the top of a kernel tree",
+            )
+            .at(&makefile, 0, 0)
+            .hint("give the top folder of an unpacked or checked-out kernel")
         })?;
-        Ok(Self { root: root.to_path_buf(), version })
+        Ok(Self {
+            root: root.to_path_buf(),
+            version,
+        })
     }
 
     /// The top folder as given.
@@ -56,7 +68,14 @@ impl Tree {
         let full = self.root.join(path);
         match std::fs::read(&full) {
             Ok(bytes) => Ok(Some(bytes)),
-            Err(e) if matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => Ok(None),
+            Err(e)
+                if matches!(
+                    e.kind(),
+                    std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
+                ) =>
+            {
+                Ok(None)
+            }
             Err(e) => Err(Error::io(&full, "read", &e)),
         }
     }

@@ -6,7 +6,7 @@ use super::Tree;
 use crate::Result;
 
 /// A read-only tree plus pending contents. Nothing is ever written to the tree.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Overlay<'t> {
     tree: &'t Tree,
     pending: BTreeMap<String, Vec<u8>>,
@@ -15,7 +15,10 @@ pub struct Overlay<'t> {
 impl<'t> Overlay<'t> {
     /// An overlay without changes.
     pub fn new(tree: &'t Tree) -> Self {
-        Self { tree, pending: BTreeMap::new() }
+        Self {
+            tree,
+            pending: BTreeMap::new(),
+        }
     }
 
     /// The tree below.
@@ -34,9 +37,19 @@ impl<'t> Overlay<'t> {
         }
     }
 
+    /// Whether there is a file `path`.
+    pub fn contains(&self, path: &str) -> bool {
+        self.pending.contains_key(path) || self.tree.root().join(path).is_file()
+    }
+
     /// Replaces (or adds) `path`.
     pub fn write(&mut self, path: &str, content: Vec<u8>) {
         self.pending.insert(path.to_owned(), content);
+    }
+
+    /// The pending content of `path`, if it has been written.
+    pub fn pending(&self, path: &str) -> Option<&[u8]> {
+        self.pending.get(path).map(Vec::as_slice)
     }
 
     /// Paths added on top of the tree, in order; for globs that must also see new files.

@@ -143,7 +143,7 @@ impl<'a> Reader<'a> {
         if let Some(line) = syntax
             .directives
             .iter()
-            .find(|d| d.start >= from && d.start < to)
+            .find(|d| d.start < to && d.end > from)
         {
             self.hurdle(Rule::Preproc, "a preprocessor line", line.start, items);
         }
@@ -163,7 +163,7 @@ impl<'a> Reader<'a> {
             .syntax
             .directives
             .iter()
-            .find(|d| range.contains(&d.start))
+            .find(|d| d.start < range.end && d.end > range.start)
         {
             return self.hurdle(Rule::Preproc, "a preprocessor line", line.start, items);
         }

@@ -29,26 +29,23 @@ use self::items::{Item, Reader};
 use self::rule::Hurdle;
 use self::scope::Scope;
 use self::source::FunctionSource;
-use super::{Site, Verdict};
+use super::{Reader as ReadFile, Site, Verdict};
 use crate::c::edit::{Edit, apply, line_of};
 use crate::c::functions::{FunctionSpan, functions};
-use crate::c::macros::{Macros, ReadHeader};
+use crate::c::macros::Macros;
 use crate::c::parse;
 
 /// Names that generated code uses: a file that has its own meaning for them is left alone.
 const OWN_NAMES: [&str; 5] = ["io_out", "io_len", "IO_OUT", "IO_IN", "IO_VAL"];
 
-/// The header that declares them.
-const HEADER: &str = "linux/xkvm_io.h";
-
 /// Applies `step` to one file. `read` gives other files of the tree (headers), by path.
 ///
-/// Returns the new text when something was rewritten, and every site.
+/// Returns the new text when something was rewritten (without the `#include` it needs), and every site.
 pub fn run(
     step: &Compiled,
     path: &str,
     text: &[u8],
-    read: &ReadHeader<'_>,
+    read: ReadFile<'_>,
 ) -> (Option<Vec<u8>>, Vec<Site>) {
     let mut edits = Vec::new();
     let mut sites = Vec::new();
@@ -61,7 +58,6 @@ pub fn run(
     if edits.is_empty() {
         return (None, sites);
     }
-    edits.extend(super::include::edit(text, HEADER));
     (Some(apply(text, edits)), sites)
 }
 
@@ -102,7 +98,10 @@ fn function(
     }
     let root = syntax.tree.root_node();
     let Some(body) = body_of(root) else { return };
-    let scope = Scope::new(root, &syntax.masked);
+    let mut scope = Scope::new(root, &syntax.masked);
+    for hidden in &syntax.hidden {
+        scope.expose_all_in(&text[hidden.clone()]);
+    }
     let source = FunctionSource {
         text,
         syntax: &syntax,

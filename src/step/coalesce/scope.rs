@@ -41,6 +41,18 @@ impl Scope {
         scope
     }
 
+    /// Takes every name that occurs in `code` as exposed: text of the function that was not parsed.
+    pub fn expose_all_in(&mut self, code: &[u8]) {
+        for word in code.split(|b| !b.is_ascii_alphanumeric() && *b != b'_') {
+            if let Some(local) = std::str::from_utf8(word)
+                .ok()
+                .and_then(|w| self.locals.get_mut(w))
+            {
+                local.exposed = true;
+            }
+        }
+    }
+
     /// How `name` is stored.
     pub fn storage(&self, name: &str) -> Storage {
         match self.locals.get(name) {

@@ -1,0 +1,634 @@
+//! The files of a tree: which there are, and which contain any of some words.
+//!
+//! Ignore files are not honoured (Debian's source trees carry a `.gitignore` of `/*`), hidden files count, symbolic links are
+//! never followed while walking. Results come in the order of their paths, whatever the number of threads.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::Read;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use aho_corasick::{AhoCorasick, Input, MatchKind};
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use rayon::prelude::*;
+
+use super::Overlay;
+use crate::{Error, Result};
+
+/// Which files: globs over paths relative to the tree's top.
+///
+/// `*` and `?` stop at `/`, `**` does not; a pattern that starts with `!` takes files away again, whatever its place in the list.
+#[derive(Debug, Clone)]
+pub struct Globs {
+    shown: Vec<String>,
+    /// Paths without wildcards.
+    exact: Vec<String>,
+    wild: GlobSet,
+    except: GlobSet,
+    /// Folders below which the wildcard patterns can match; none inside another.
+    roots: Vec<String>,
+    /// Folders that are excepted as a whole.
+    pruned: Vec<String>,
+}
+
+impl Globs {
+    /// Compiles `patterns`.
+    ///
+    /// # Errors
+    /// When a pattern is no valid glob, is absolute or leaves the tree with `..`.
+    pub fn new<S: AsRef<str>>(patterns: &[S]) -> Result<Self> {
+        let mut exact = Vec::new();
+        let (mut wild, mut except) = (GlobSetBuilder::new(), GlobSetBuilder::new());
+        let (mut roots, mut pruned) = (Vec::new(), Vec::new());
+        for pattern in patterns {
+            let pattern = pattern.as_ref();
+            let (set, path) = match pattern.strip_prefix('!') {
+                Some(rest) => (&mut except, rest),
+                None => (&mut wild, pattern),
+            };
+            if path.is_empty() || path.starts_with('/') || path.split('/').any(|part| part == "..")
+            {
+                return Err(Error::usage(format!("bad file pattern `{pattern}`")).hint(
+                    "patterns are relative to the top of the tree, such as `drivers/ata/*.c`",
+                ));
+            }
+            let is_wild = path.contains(['*', '?', '[', '{', '\\']);
+            if !is_wild && !pattern.starts_with('!') {
+                exact.push(path.to_owned());
+                continue;
+            }
+            let glob = GlobBuilder::new(path)
+                .literal_separator(true)
+                .build()
+                .map_err(|e| Error::usage(format!("bad file pattern `{pattern}`: {e}")))?;
+            set.add(glob);
+            if !pattern.starts_with('!') {
+                roots.push(literal_folder(path).to_owned());
+            } else if let Some(folder) = path
+                .strip_suffix("/**")
+                .filter(|f| !f.contains(['*', '?', '[', '{', '\\']))
+            {
+                pruned.push(folder.to_owned());
+            }
+        }
+        let build = |set: GlobSetBuilder| {
+            set.build()
+                .map_err(|e| Error::usage(format!("bad file patterns: {e}")))
+        };
+        exact.sort();
+        exact.dedup();
+        Ok(Self {
+            shown: patterns.iter().map(|p| p.as_ref().to_owned()).collect(),
+            exact,
+            wild: build(wild)?,
+            except: build(except)?,
+            roots: outermost(roots),
+            pruned,
+        })
+    }
+
+    /// Whether `path` (relative to the tree's top) is selected.
+    pub fn matches(&self, path: &str) -> bool {
+        (self
+            .exact
+            .binary_search_by(|e| e.as_str().cmp(path))
+            .is_ok()
+            || self.wild.is_match(path))
+            && !self.except.is_match(path)
+    }
+
+    /// The patterns as given, for messages.
+    pub fn patterns(&self) -> &[String] {
+        &self.shown
+    }
+}
+
+/// The folder part of `pattern` before its first wildcard; empty for the tree's top.
+fn literal_folder(pattern: &str) -> &str {
+    let wild = pattern
+        .find(['*', '?', '[', '{', '\\'])
+        .unwrap_or(pattern.len());
+    pattern[..wild]
+        .rfind('/')
+        .map_or("", |slash| &pattern[..slash])
+}
+
+/// Sorted, without folders that lie inside another of them.
+fn outermost(mut folders: Vec<String>) -> Vec<String> {
+    folders.sort();
+    folders.dedup();
+    let all = folders.clone();
+    folders.retain(|f| {
+        !all.iter().any(|other| {
+            other != f
+                && (other.is_empty()
+                    || f.strip_prefix(other.as_str())
+                        .is_some_and(|rest| rest.starts_with('/')))
+        })
+    });
+    folders
+}
+
+/// What makes a file worth a closer look: literal words.
+#[derive(Debug, Clone)]
+pub struct Needles {
+    /// `None`: every file is.
+    automaton: Option<AhoCorasick>,
+    /// The longest first: of those that match at one place, the automaton then names the longest.
+    words: Vec<String>,
+    /// Whether a needle has bytes in it that are no part of a word (`hwif->OUTB`).
+    mixed: bool,
+}
+
+impl Needles {
+    /// Every file qualifies.
+    pub fn any() -> Self {
+        Self {
+            automaton: None,
+            words: Vec::new(),
+            mixed: false,
+        }
+    }
+
+    /// Files that contain one of `words`, not as a part of a longer identifier. An empty list is [`Needles::any`].
+    ///
+    /// # Errors
+    /// When a word is empty, or there are more than the matcher can take.
+    pub fn words<S: AsRef<str>>(words: &[S]) -> Result<Self> {
+        if words.is_empty() {
+            return Ok(Self::any());
+        }
+        let mut words: Vec<String> = words.iter().map(|w| w.as_ref().to_owned()).collect();
+        if words.iter().any(String::is_empty) {
+            return Err(Error::usage("an empty needle is in every file")
+                .hint("leave the needles out instead"));
+        }
+        words.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        words.dedup();
+        let automaton = AhoCorasick::builder()
+            .match_kind(MatchKind::LeftmostFirst)
+            .build(&words)
+            .map_err(|e| Error::usage(format!("bad needles: {e}")))?;
+        let mixed = words.iter().any(|w| !w.bytes().all(is_word));
+        Ok(Self {
+            automaton: Some(automaton),
+            words,
+            mixed,
+        })
+    }
+
+    /// Whether `text` qualifies.
+    pub fn is_in(&self, text: &[u8]) -> bool {
+        self.automaton.is_none() || self.find(text, 0).is_some()
+    }
+
+    /// The byte ranges of all words found, in order; none for [`Needles::any`].
+    pub fn all(&self, text: &[u8]) -> Vec<Range<usize>> {
+        let mut found = Vec::new();
+        let mut at = 0;
+        while let Some(range) = self.find(text, at) {
+            at = range.start + 1;
+            found.push(range);
+        }
+        found
+    }
+
+    /// The first word at or after `at`.
+    fn find(&self, text: &[u8], mut at: usize) -> Option<Range<usize>> {
+        let automaton = self.automaton.as_ref()?;
+        while let Some(m) = automaton.find(Input::new(text).range(at..)) {
+            if stands_alone(text, m.range()) {
+                return Some(m.range());
+            }
+            // A shorter needle can stand alone where the longest does not only if the longest is not one word.
+            if self.mixed {
+                let mut here = self
+                    .words
+                    .iter()
+                    .map(|w| (w, m.start()..m.start() + w.len()));
+                let alone = |(w, range): &(&String, Range<usize>)| {
+                    text[m.start()..].starts_with(w.as_bytes()) && stands_alone(text, range.clone())
+                };
+                if let Some((_, range)) = here.find(alone) {
+                    return Some(range);
+                }
+            }
+            at = m.start() + 1;
+        }
+        None
+    }
+}
+
+/// Whether the match at `range` is no part of a longer identifier.
+fn stands_alone(text: &[u8], range: Range<usize>) -> bool {
+    let joins = |left: usize, right: usize| {
+        text.get(left).copied().is_some_and(is_word)
+            && text.get(right).copied().is_some_and(is_word)
+    };
+    !(range.start > 0 && joins(range.start - 1, range.start) || joins(range.end - 1, range.end))
+}
+
+/// Plain ASCII: no Unicode rules, so that other encodings around a word do not matter.
+fn is_word(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b == b'_'
+}
+
+/// What a search went through.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Scanned {
+    /// Files read.
+    pub files: usize,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Names that are not UTF-8, passed over: no path of a patch could name them.
+    pub unnamed: usize,
+}
+
+/// The paths of the tree that `globs` select, sorted; and how many names were not UTF-8.
+///
+/// Patterns without wildcards are taken as they are if there is such a file; a pattern with a literal beginning walks only below it.
+///
+/// # Errors
+/// When a folder cannot be read.
+pub fn list(overlay: &Overlay, globs: &Globs) -> Result<(Vec<String>, usize)> {
+    let root = overlay.tree().root();
+    let unnamed = AtomicUsize::new(0);
+    let mut paths = Vec::new();
+    for path in &globs.exact {
+        if globs.matches(path) && is_inside(root, path)? {
+            paths.push(path.clone());
+        }
+    }
+    let walked: Vec<Vec<String>> = globs
+        .roots
+        .par_iter()
+        .map(|folder| walk(root, folder, globs, &unnamed))
+        .collect::<Result<_>>()?;
+    paths.extend(walked.into_iter().flatten());
+    paths.extend(
+        overlay
+            .pending_paths()
+            .filter(|p| globs.matches(p))
+            .map(str::to_owned),
+    );
+    paths.par_sort_unstable();
+    paths.dedup();
+    Ok((paths, unnamed.into_inner()))
+}
+
+/// Whether `path` is a file that really lies in the tree.
+fn is_inside(root: &Path, path: &str) -> Result<bool> {
+    let full = root.join(path);
+    let Ok(real) = full.canonicalize() else {
+        return Ok(false);
+    };
+    let top = root
+        .canonicalize()
+        .map_err(|e| Error::io(root, "resolve", &e))?;
+    Ok(real.is_file() && real.starts_with(top))
+}
+
+fn walk(root: &Path, folder: &str, globs: &Globs, unnamed: &AtomicUsize) -> Result<Vec<String>> {
+    let full = root.join(folder);
+    let entries = match std::fs::read_dir(&full) {
+        Ok(entries) => entries,
+        // The folder a pattern starts in need not exist in every kernel.
+        Err(e)
+            if matches!(
+                e.kind(),
+                std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
+            ) =>
+        {
+            return Ok(Vec::new());
+        }
+        Err(e) => return Err(Error::io(&full, "read", &e)),
+    };
+    let (mut files, mut folders) = (Vec::new(), Vec::new());
+    for entry in entries {
+        let entry = entry.map_err(|e| Error::io(&full, "read", &e))?;
+        let kind = entry
+            .file_type()
+            .map_err(|e| Error::io(&entry.path(), "read", &e))?;
+        if !kind.is_file() && !kind.is_dir() {
+            continue;
+        }
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else {
+            unnamed.fetch_add(1, Ordering::Relaxed);
+            continue;
+        };
+        let path = if folder.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{folder}/{name}")
+        };
+        if kind.is_dir() {
+            if name != ".git" && !globs.pruned.contains(&path) {
+                folders.push(path);
+            }
+        } else if globs.matches(&path) {
+            files.push(path);
+        }
+    }
+    let below: Vec<Vec<String>> = folders
+        .par_iter()
+        .map(|f| walk(root, f, globs, unnamed))
+        .collect::<Result<_>>()?;
+    files.extend(below.into_iter().flatten());
+    Ok(files)
+}
+
+/// Reads every file `globs` selects, and hands those with a needle to `visit` (path, content); its answers, with their paths, in the order of the paths.
+///
+/// Pending changes of `overlay` count as the files' contents. `progress` is told from any thread how many files are done, out of how many.
+///
+/// # Errors
+/// When no file is selected at all, or one cannot be read.
+pub fn search<T: Send>(
+    overlay: &Overlay,
+    globs: &Globs,
+    needles: &Needles,
+    progress: &(dyn Fn(usize, usize) + Sync),
+    visit: &(dyn Fn(&str, &[u8]) -> T + Sync),
+) -> Result<(Vec<(String, T)>, Scanned)> {
+    let (paths, unnamed) = list(overlay, globs)?;
+    if paths.is_empty() {
+        return Err(Error::failed(format!(
+            "no file of this kernel matches {}",
+            globs.patterns().join(", ")
+        ))
+        .hint("is the tree complete? Wildcards stop at `/`, use `**` for any folder"));
+    }
+    let (found, scanned) = search_in(overlay, &paths, needles, progress, visit)?;
+    Ok((found, Scanned { unnamed, ..scanned }))
+}
+
+/// As [`search`], in the files `paths`, which are sorted; none is no error.
+///
+/// # Errors
+/// When one cannot be read.
+pub fn search_in<T: Send>(
+    overlay: &Overlay,
+    paths: &[String],
+    needles: &Needles,
+    progress: &(dyn Fn(usize, usize) + Sync),
+    visit: &(dyn Fn(&str, &[u8]) -> T + Sync),
+) -> Result<(Vec<(String, T)>, Scanned)> {
+    let done = AtomicUsize::new(0);
+    let bytes = AtomicUsize::new(0);
+    let total = paths.len();
+    let found: Vec<Option<(String, T)>> = paths
+        .par_iter()
+        .map(|path| {
+            let answer = with_content(overlay, path, |text| {
+                bytes.fetch_add(text.len(), Ordering::Relaxed);
+                needles.is_in(text).then(|| visit(path, text))
+            })?;
+            progress(done.fetch_add(1, Ordering::Relaxed) + 1, total);
+            Ok(answer.map(|answer| (path.clone(), answer)))
+        })
+        .collect::<Result<_>>()?;
+    let scanned = Scanned {
+        files: total,
+        bytes: bytes.into_inner() as u64,
+        unnamed: 0,
+    };
+    Ok((found.into_iter().flatten().collect(), scanned))
+}
+
+/// Calls `f` with the content of `path`, read into a buffer that the thread keeps.
+fn with_content<R>(overlay: &Overlay, path: &str, f: impl FnOnce(&[u8]) -> R) -> Result<R> {
+    thread_local! {
+        static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    }
+    if let Some(text) = overlay.pending(path) {
+        return Ok(f(text));
+    }
+    let full = overlay.tree().root().join(path);
+    // Taken out while in use: `visit` may search again on this thread.
+    let mut buffer = BUFFER.take();
+    let length = File::open(&full)
+        .and_then(|file| fill(file, &mut buffer))
+        .map_err(|e| Error::io(&full, "read", &e))?;
+    let result = f(&buffer[..length]);
+    if buffer.len() > KEPT {
+        buffer = Vec::new();
+    }
+    BUFFER.set(buffer);
+    Ok(result)
+}
+
+/// The first size of a buffer: most files fit.
+const FIRST: usize = 256 << 10;
+
+/// A larger buffer is given back after use: the tree has a few register headers of 15 MB and more.
+const KEPT: usize = 4 << 20;
+
+/// Reads `file` to its end; the buffer only grows, so that its bytes are zeroed once and not for every file.
+fn fill(mut file: File, buffer: &mut Vec<u8>) -> std::io::Result<usize> {
+    let mut length = 0;
+    loop {
+        if length == buffer.len() {
+            // Beyond the usual sizes, exactly what the file needs (and a byte to see its end).
+            let whole = if length < FIRST {
+                0
+            } else {
+                usize::try_from(file.metadata()?.len()).unwrap_or(0)
+            };
+            let more = if whole > length {
+                whole + 1
+            } else {
+                length + FIRST
+            };
+            buffer.resize(more, 0);
+        }
+        match file.read(&mut buffer[length..]) {
+            Ok(0) => return Ok(length),
+            Ok(n) => length += n,
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::Tree;
+    use std::sync::Mutex;
+
+    fn kernel(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (path, text) in [("Makefile", "VERSION = 5\nPATCHLEVEL = 4\n")]
+            .iter()
+            .chain(files)
+        {
+            let full = dir.path().join(path);
+            std::fs::create_dir_all(full.parent().unwrap()).unwrap();
+            std::fs::write(full, text).unwrap();
+        }
+        dir
+    }
+
+    fn listed(dir: &tempfile::TempDir, patterns: &[&str]) -> Vec<String> {
+        let tree = Tree::open(dir.path()).unwrap();
+        list(&Overlay::new(&tree), &Globs::new(patterns).unwrap())
+            .unwrap()
+            .0
+    }
+
+    #[test]
+    fn ignore_files_and_dots_mean_nothing() {
+        let dir = kernel(&[
+            (".gitignore", "/*\n"),
+            ("drivers/b.c", ""),
+            ("drivers/a.c", ""),
+            ("drivers/.c/x.c", ""),
+            ("drivers/d.h", ""),
+            (".git/x.c", ""),
+        ]);
+        assert_eq!(
+            listed(&dir, &["**/*.c"]),
+            ["drivers/.c/x.c", "drivers/a.c", "drivers/b.c"]
+        );
+    }
+
+    #[test]
+    fn wildcards_stop_at_folders_and_exceptions_count() {
+        let dir = kernel(&[
+            ("a/x.c", ""),
+            ("a/b/x.c", ""),
+            ("a/b/y.c", ""),
+            ("c/x.c", ""),
+        ]);
+        assert_eq!(listed(&dir, &["a/*.c"]), ["a/x.c"]);
+        assert_eq!(
+            listed(&dir, &["a/**/*.c", "!a/b/y.c"]),
+            ["a/b/x.c", "a/x.c"]
+        );
+        assert_eq!(listed(&dir, &["!a/**", "**/*.c"]), ["c/x.c"]);
+        assert_eq!(
+            listed(&dir, &["a/x.c", "a/none.c", "nowhere/*.c", "a/x.[ch]"]),
+            ["a/x.c"]
+        );
+    }
+
+    #[test]
+    fn walks_only_below_literal_prefixes() {
+        let globs = Globs::new(&[
+            "drivers/ide/*.c",
+            "drivers/ide/pci/**",
+            "lib/iomap.c",
+            "sound/{isa,pci}/*.c",
+        ])
+        .unwrap();
+        assert_eq!(globs.roots, ["drivers/ide", "sound"]);
+        assert!(Globs::new(&["lib/iomap.c"]).unwrap().roots.is_empty());
+    }
+
+    #[test]
+    fn bad_patterns_are_errors() {
+        for bad in ["/etc/*", "../x.c", "a/../b.c", "", "a/[", "!"] {
+            assert!(Globs::new(&[bad]).is_err(), "{bad}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_not_followed_and_odd_names_are_counted() {
+        use std::os::unix::ffi::OsStrExt;
+        let outside = kernel(&[("secret.c", "outb();")]);
+        let dir = kernel(&[("a/x.c", "")]);
+        std::os::unix::fs::symlink(outside.path(), dir.path().join("a/out")).unwrap();
+        std::os::unix::fs::symlink(outside.path().join("secret.c"), dir.path().join("a/y.c"))
+            .unwrap();
+        std::os::unix::fs::symlink(dir.path(), dir.path().join("a/loop")).unwrap();
+        std::fs::write(
+            dir.path().join(std::ffi::OsStr::from_bytes(b"a/\xff.c")),
+            "",
+        )
+        .unwrap();
+        assert_eq!(
+            listed(&dir, &["**/*.c", "a/y.c", "a/out/secret.c"]),
+            ["a/x.c"]
+        );
+        let tree = Tree::open(dir.path()).unwrap();
+        assert_eq!(
+            list(&Overlay::new(&tree), &Globs::new(&["**/*.c"]).unwrap())
+                .unwrap()
+                .1,
+            1
+        );
+    }
+
+    #[test]
+    fn search_is_ordered_sees_the_overlay_and_reports_progress() {
+        let big = format!("{}\nint outb(int);\n", "x".repeat(300 << 10));
+        let dir = kernel(&[
+            ("b.c", &big),
+            ("a.c", "outb(1)"),
+            ("c.c", "soutb(1)"),
+            ("d.c", ""),
+        ]);
+        let tree = Tree::open(dir.path()).unwrap();
+        let mut overlay = Overlay::new(&tree);
+        overlay.write("a.c", b"nothing".to_vec());
+        overlay.write("e.c", b"outb".to_vec());
+        let seen = Mutex::new(0);
+        let (found, scanned) = search(
+            &overlay,
+            &Globs::new(&["*.c"]).unwrap(),
+            &Needles::words(&["outb"]).unwrap(),
+            &|done, total| {
+                assert!(done <= total);
+                *seen.lock().unwrap() += 1;
+            },
+            &|_, text| text.len(),
+        )
+        .unwrap();
+        assert_eq!(
+            found,
+            [("b.c".to_owned(), big.len()), ("e.c".to_owned(), 4)]
+        );
+        assert_eq!((scanned.files, *seen.lock().unwrap()), (5, 5));
+    }
+
+    #[test]
+    fn no_file_is_an_error() {
+        let dir = kernel(&[]);
+        let tree = Tree::open(dir.path()).unwrap();
+        let globs = Globs::new(&["drivers/*.c"]).unwrap();
+        let error = search(
+            &Overlay::new(&tree),
+            &globs,
+            &Needles::any(),
+            &|_, _| (),
+            &|_, _| (),
+        )
+        .unwrap_err();
+        assert!(error.to_string().contains("drivers/*.c"), "{error}");
+    }
+
+    #[test]
+    fn needles_are_words() {
+        let needles = Needles::words(&["inb", "inb_p", "hwif", "hwif->OUTB"]).unwrap();
+        let found = |text: &str| {
+            needles
+                .all(text.as_bytes())
+                .into_iter()
+                .map(|r| text[r].to_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(found("inb_p(inb(x), inbx, xinb, inb_px)"), ["inb_p", "inb"]);
+        assert_eq!(
+            found("hwif->OUTB(hwif->OUTBSYNC); hwifs"),
+            ["hwif->OUTB", "hwif"]
+        );
+        assert!(needles.is_in(b"\xe4inb\xff"));
+        assert!(!needles.is_in(b"rainbow"));
+        assert!(Needles::any().is_in(b""));
+        assert!(Needles::words(&[""]).is_err());
+    }
+}

@@ -1,0 +1,322 @@
+//! From chosen recipes and a tree to patches: the recipes in order, each on what the ones before it left.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::select::{Chosen, Selection, select};
+use super::{PatchMode, Recipe, load::SUBJECT_MAX};
+use crate::kernel::files::{self, Globs, Needles};
+use crate::kernel::{Overlay, Tree};
+use crate::series::{FileChange, Patch};
+use crate::step::{Context, Site, Verdict};
+use crate::{Error, Result};
+
+/// What became of a recipe on a tree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "status")]
+pub enum Status {
+    /// It changed something.
+    Applied,
+    /// All of its work is there already.
+    AlreadyApplied,
+    /// It has nothing to do with this tree.
+    NotApplicable {
+        /// A clause that follows "because".
+        because: String,
+    },
+    /// It should have changed something and did not.
+    Failed {
+        /// The error's message.
+        because: String,
+    },
+}
+
+/// One recipe's part of a run.
+#[derive(Debug)]
+pub struct Done<'r> {
+    /// The recipe.
+    pub recipe: &'r Recipe,
+    /// What became of it.
+    pub status: Status,
+    /// Places changed.
+    pub changed: usize,
+    /// Places that were as the recipe leaves them before it ran.
+    pub already: usize,
+    /// Every site, rewritten or blocked.
+    pub sites: Vec<Site>,
+}
+
+/// The result of a run.
+#[derive(Debug, Default)]
+pub struct Plan<'r> {
+    /// The patches, in the order of the series.
+    pub patches: Vec<Patch>,
+    /// Every recipe, in the order of the series.
+    pub recipes: Vec<Done<'r>>,
+    /// The errors of the recipes that failed. When there is one, the patches must not be used.
+    pub failures: Vec<Error>,
+}
+
+/// Runs `recipes`, which are in order. `only` narrows the files of file-wise steps; `progress` is told each recipe's name.
+///
+/// # Errors
+/// When the tree cannot be read. What goes wrong within a recipe is in the plan.
+pub fn run<'r>(
+    tree: &Tree,
+    recipes: &[&'r Recipe],
+    only: Option<&Globs>,
+    progress: &dyn Fn(&str),
+) -> Result<Plan<'r>> {
+    let mut plan = Plan::default();
+    let mut overlay = Overlay::new(tree);
+    for recipe in recipes {
+        progress(&recipe.name);
+        let mut done = Done {
+            recipe,
+            status: Status::Applied,
+            changed: 0,
+            already: 0,
+            sites: Vec::new(),
+        };
+        done.status = match missing_requirement(recipe, &plan) {
+            Some(because) => Status::NotApplicable { because },
+            // Only kernel files cannot be read here: that ends the run, as nothing after it could be trusted.
+            None => match select(recipe, &overlay, only)? {
+                Selection::Not(because) => Status::NotApplicable { because },
+                Selection::Applies(chosen) => {
+                    let mut draft = overlay.clone();
+                    match run_one(recipe, &chosen, &mut draft, &mut done) {
+                        Err(error) if error.kind == crate::error::Kind::Io => return Err(error),
+                        Err(error) => {
+                            let because = error.message.clone();
+                            plan.failures.push(error);
+                            Status::Failed { because }
+                        }
+                        Ok(Ran::Nothing(because)) => Status::NotApplicable { because },
+                        Ok(Ran::Already) => Status::AlreadyApplied,
+                        Ok(Ran::Changed(changes)) => {
+                            overlay = draft;
+                            plan.patches.extend(patches(recipe, changes, &done.sites));
+                            Status::Applied
+                        }
+                    }
+                }
+            },
+        };
+        plan.recipes.push(done);
+    }
+    Ok(plan)
+}
+
+/// Why a recipe cannot run although it is chosen: one that it requires did not.
+fn missing_requirement(recipe: &Recipe, plan: &Plan<'_>) -> Option<String> {
+    recipe.requires.iter().find_map(|name| {
+        let required = plan.recipes.iter().find(|d| d.recipe.name == *name)?;
+        match required.status {
+            Status::Applied | Status::AlreadyApplied => None,
+            Status::NotApplicable { .. } => {
+                Some(format!("{name}, which it requires, does not apply"))
+            }
+            Status::Failed { .. } => Some(format!("{name}, which it requires, failed")),
+        }
+    })
+}
+
+enum Ran {
+    Changed(Vec<FileChange>),
+    Already,
+    Nothing(String),
+}
+
+fn run_one(
+    recipe: &Recipe,
+    chosen: &Chosen,
+    overlay: &mut Overlay<'_>,
+    done: &mut Done<'_>,
+) -> Result<Ran> {
+    let mut before: BTreeMap<String, Option<Vec<u8>>> = BTreeMap::new();
+    // Found by the first file-wise step; the text the later ones see may have lost its needles.
+    let mut holding: Option<Vec<String>> = None;
+    for index in &chosen.steps {
+        let action = &recipe.steps[*index].action;
+        let mut changed = Vec::new();
+        if action.is_file_wise() {
+            let read = |other: &str| overlay.read(other).ok().flatten();
+            let visit = |path: &str, text: &[u8]| action.edit(path, text, &read);
+            let (paths, needles) = match &holding {
+                None => (&chosen.files, Needles::words(&recipe.needles)?),
+                Some(paths) => (paths, Needles::any()),
+            };
+            let (outcomes, _) = files::search_in(overlay, paths, &needles, &|_, _| {}, &visit)?;
+            holding.get_or_insert_with(|| outcomes.iter().map(|(path, _)| path.clone()).collect());
+            for (path, outcome) in outcomes {
+                done.changed += outcome.sites.iter().filter(|s| s.is_rewritten()).count();
+                done.already += outcome.already;
+                done.sites.extend(outcome.sites);
+                changed.extend(outcome.text.map(|text| (path, text)));
+            }
+        } else {
+            let outcome = action.run(&Context {
+                overlay,
+                facts: &chosen.facts,
+                recipe,
+            })?;
+            done.changed += outcome.changed;
+            done.already += outcome.already;
+            done.sites.extend(outcome.sites);
+            changed = outcome.files;
+        }
+        for (path, text) in changed {
+            if !before.contains_key(&path) {
+                before.insert(path.clone(), overlay.read(&path)?);
+            }
+            overlay.write(&path, text);
+        }
+    }
+    let all_file_wise = chosen
+        .steps
+        .iter()
+        .all(|i| recipe.steps[*i].action.is_file_wise());
+    let holding = holding.unwrap_or_default();
+    if all_file_wise && holding.is_empty() {
+        let words = recipe.needles.join(", ");
+        return Ok(Ran::Nothing(format!(
+            "none of its files has a word of {words}"
+        )));
+    }
+    check_expectation(recipe, &holding, done)?;
+    let mut changes = Vec::new();
+    for (path, before) in before {
+        let after = overlay.read(&path)?;
+        if before != after {
+            changes.push(FileChange {
+                path,
+                before,
+                after,
+            });
+        }
+    }
+    Ok(match (changes.is_empty(), done.already) {
+        (false, _) => Ran::Changed(changes),
+        (true, 0) => Ran::Nothing("it found nothing to change".into()),
+        (true, _) => Ran::Already,
+    })
+}
+
+fn check_expectation(recipe: &Recipe, files: &[String], done: &Done<'_>) -> Result<()> {
+    let found = done.changed + done.already;
+    let too_many = recipe.expect.max.is_some_and(|max| found > max);
+    if found >= recipe.expect.min && !too_many {
+        return Ok(());
+    }
+    let wanted = match (too_many, recipe.expect.max) {
+        (true, Some(max)) => format!("at most {max}"),
+        _ => format!("at least {}", recipe.expect.min),
+    };
+    let place = match files.len() {
+        0 => "this tree".to_owned(),
+        1..=3 => files.join(", "),
+        many => format!("{many} files"),
+    };
+    let error = Error::failed(format!(
+        "{}: changed {found} places in {place}, and expects {wanted}",
+        recipe.name
+    ));
+    let mut blocked = done.sites.iter().filter_map(|site| match &site.verdict {
+        Verdict::Blocked { code, reason, line } => Some(format!(
+            "{}:{} in {}: {code}: {reason} (line {line})",
+            site.file, site.line, site.function
+        )),
+        Verdict::Rewritten => None,
+    });
+    Err(match (too_many, blocked.next()) {
+        (false, Some(first)) => {
+            let more = blocked.count();
+            let more = if more > 0 {
+                format!(", and {more} more")
+            } else {
+                String::new()
+            };
+            error.hint(format!("blocked: {first}{more}"))
+        }
+        _ => error.hint(
+            "the code is not as the recipe knows it: narrow its `kernels`, or give it a `when`",
+        ),
+    })
+}
+
+fn patches(recipe: &Recipe, changes: Vec<FileChange>, sites: &[Site]) -> Vec<Patch> {
+    let patch = |subject: String, changes: Vec<FileChange>, sites: Vec<Site>| Patch {
+        subject,
+        body: recipe.body.clone(),
+        recipe: recipe.name.clone(),
+        recipe_version: recipe.version,
+        changes,
+        sites,
+    };
+    match recipe.patch {
+        PatchMode::One => vec![patch(recipe.subject.clone(), changes, sites.to_vec())],
+        PatchMode::PerFile => {
+            let mut taken = BTreeSet::new();
+            changes
+                .into_iter()
+                .map(|change| {
+                    let subject = subject_for(&recipe.subject, &change.path, &mut taken);
+                    let mine = sites
+                        .iter()
+                        .filter(|s| s.file == change.path)
+                        .cloned()
+                        .collect();
+                    patch(subject, vec![change], mine)
+                })
+                .collect()
+        }
+    }
+}
+
+/// The subject with the file's path in front, or where `{file}` stands: as much of the path, from its end, as fits; different for each patch.
+fn subject_for(template: &str, path: &str, taken: &mut BTreeSet<String>) -> String {
+    let path = path.strip_prefix("drivers/").unwrap_or(path);
+    let path = path.rsplit_once('.').map_or(path, |(stem, _)| stem);
+    let mut shown = path;
+    let template = if template.contains("{file}") {
+        template.to_owned()
+    } else {
+        format!("{{file}}: {template}")
+    };
+    loop {
+        let subject = template.replace("{file}", shown);
+        match shown.split_once('/') {
+            Some((_, shorter)) if subject.chars().count() > SUBJECT_MAX => shown = shorter,
+            _ => {
+                let mut unique = subject.clone();
+                let mut number = 2;
+                while !taken.insert(unique.clone()) {
+                    unique = format!("{subject} ({number})");
+                    number += 1;
+                }
+                return unique;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subjects_are_short_and_different() {
+        let mut taken = BTreeSet::new();
+        let mut subject = |path: &str| subject_for("batch runs of port I/O", path, &mut taken);
+        assert_eq!(subject("drivers/net/a.c"), "net/a: batch runs of port I/O");
+        let shown = "some-vendor/some-other-folder/and-one-more/x: batch runs of port I/O";
+        let folder = "some-vendor/some-other-folder/and-one-more/x.c";
+        assert_eq!(subject(&format!("drivers/net/ethernet/{folder}")), shown);
+        assert_eq!(
+            subject(&format!("drivers/net/wireless/{folder}")),
+            format!("{shown} (2)")
+        );
+    }
+}
