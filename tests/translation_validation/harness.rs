@@ -92,11 +92,12 @@ pub fn transform(setting: &Setting, functions: &[String]) -> Transformed {
         original.push('\n');
     }
     let headers = |path: &str| path.ends_with("bus.h").then(|| BUS_H.into());
+    let read = |path: &str| headers(path);
     let (text, sites) = run(
         &setting.step(),
         "drivers/generated.c",
         original.as_bytes(),
-        &headers,
+        &read,
     );
     let changed = sites
         .iter()
@@ -104,9 +105,10 @@ pub fn transform(setting: &Setting, functions: &[String]) -> Transformed {
         .filter_map(|s| s.function.strip_prefix('f')?.parse().ok())
         .collect();
     let rewritten = match text {
-        Some(text) => String::from_utf8(text)
-            .expect("ASCII in, ASCII out")
-            .replace("#include <linux/xkvm_io.h>", "#include \"xkvm_io.h\""),
+        Some(text) => {
+            let text = String::from_utf8(text).expect("ASCII in, ASCII out");
+            format!("#include \"xkvm_io.h\"\n{text}")
+        }
         None => original.clone(),
     };
     Transformed {
@@ -150,11 +152,7 @@ impl Bench {
             return None;
         }
         let folder = tempfile::tempdir().expect("a folder for the C files");
-        for (name, text) in [
-            ("bus.h", BUS_H),
-            ("bus.c", BUS_C),
-            ("xkvm_io.h", XKVM_IO_H),
-        ] {
+        for (name, text) in [("bus.h", BUS_H), ("bus.c", BUS_C), ("xkvm_io.h", XKVM_IO_H)] {
             std::fs::write(folder.path().join(name), text).expect("write the mock bus");
         }
         let bench = Self { folder, cc };
@@ -175,7 +173,13 @@ impl Bench {
         let out = Command::new(&self.cc)
             .current_dir(self.folder.path())
             .args(FLAGS)
-            .args(["-Werror=implicit-function-declaration", "-c", from, "-o", to])
+            .args([
+                "-Werror=implicit-function-declaration",
+                "-c",
+                from,
+                "-o",
+                to,
+            ])
             .args(more)
             .output()
             .expect("start the compiler");
@@ -217,10 +221,7 @@ impl Bench {
         if let Err(text) = self.compile(&format!("{old}.c"), &format!("{old}.o"), &[]) {
             let kept = std::env::temp_dir().join("translation_validation_invalid.c");
             let _ = std::fs::copy(self.path(&format!("{old}.c")), &kept);
-            panic!(
-                "the generator made invalid C ({}):\n{text}",
-                kept.display()
-            );
+            panic!("the generator made invalid C ({}):\n{text}", kept.display());
         }
         let defines: &[String] = if setting.batches {
             &["-DCONFIG_XKVM_IO".to_owned()]

@@ -24,26 +24,41 @@ type Tree = Box<dyn ValueTree<Value = Program>>;
 
 fn env(name: &str, default: u64) -> u64 {
     match std::env::var(name) {
-        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")),
+        Ok(text) => text
+            .parse()
+            .unwrap_or_else(|_| panic!("{name} is no number: {text}")),
         Err(_) => default,
     }
 }
 
 /// The functions of file `number` of the run `seed`.
-fn generate(strategy: &BoxedStrategy<Program>, seed: u64, number: usize, count: usize) -> Vec<Tree> {
+fn generate(
+    strategy: &BoxedStrategy<Program>,
+    seed: u64,
+    number: usize,
+    count: usize,
+) -> Vec<Tree> {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     bytes[8..16].copy_from_slice(&(number as u64).to_le_bytes());
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
     (0..count)
-        .map(|_| strategy.new_tree(&mut runner).expect("the strategies filter nothing"))
+        .map(|_| {
+            strategy
+                .new_tree(&mut runner)
+                .expect("the strategies filter nothing")
+        })
         .collect()
 }
 
 fn setting(number: usize) -> Setting {
     Setting {
-        mode: if number % 5 == 3 { Mode::Pointers } else { Mode::Direct },
+        mode: if number % 5 == 3 {
+            Mode::Pointers
+        } else {
+            Mode::Direct
+        },
         max_ops: if number % 5 == 4 { 3 } else { 32 },
         batches: number % 7 != 6,
         without: None,
@@ -114,7 +129,9 @@ type Feature = (&'static str, usize, fn(&str, &str) -> bool);
 const FEATURES: &[Feature] = &[
     ("write", 400, |_, new| new.contains("IO_OUT(")),
     ("read", 400, |_, new| new.contains("IO_IN(")),
-    ("mixed", 200, |_, new| new.contains("IO_IN(") && new.contains("IO_OUT(")),
+    ("mixed", 200, |_, new| {
+        new.contains("IO_IN(") && new.contains("IO_OUT(")
+    }),
 ];
 
 #[derive(Default)]
@@ -138,7 +155,10 @@ fn rewritten_functions_do_the_same() {
     let files = cases.div_ceil(BATCH);
     println!("seed {seed}, {files} files of {BATCH} functions");
     let began = Instant::now();
-    let totals = Mutex::new(Totals { features: vec![0; FEATURES.len()], ..Totals::default() });
+    let totals = Mutex::new(Totals {
+        features: vec![0; FEATURES.len()],
+        ..Totals::default()
+    });
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for worker in ["a", "b"] {
@@ -168,9 +188,15 @@ fn rewritten_functions_do_the_same() {
         println!("  {name}: {count}");
     }
     assert!(totals.reports.is_empty(), "{}", totals.reports.join("\n\n"));
-    assert!(totals.rewritten * 100 >= totals.functions * 30, "too few functions are rewritten");
+    assert!(
+        totals.rewritten * 100 >= totals.functions * 30,
+        "too few functions are rewritten"
+    );
     for ((name, least, _), count) in FEATURES.iter().zip(&totals.features) {
-        assert!(count * 1000 >= least * totals.rewritten, "too few rewritten functions with: {name}");
+        assert!(
+            count * 1000 >= least * totals.rewritten,
+            "too few rewritten functions with: {name}"
+        );
     }
 }
 
@@ -190,7 +216,10 @@ fn one_file(
     let (found, events) = bench.compare(worker, &setting, &files, BATCH);
     let mut features = vec![0; FEATURES.len()];
     for k in &files.changed {
-        let (old, new) = (function_text(&files.original, *k), function_text(&files.rewritten, *k));
+        let (old, new) = (
+            function_text(&files.original, *k),
+            function_text(&files.rewritten, *k),
+        );
         for (count, (_, _, shows)) in features.iter_mut().zip(FEATURES) {
             *count += usize::from(shows(old, new));
         }
@@ -199,7 +228,13 @@ fn one_file(
     if let Some(finding) = found.first() {
         let blamed = match finding {
             Finding::Mismatch { function, .. } => Some(*function),
-            Finding::Compile(_) => culprit(bench, worker, &setting, &trees, files.changed.iter().copied()),
+            Finding::Compile(_) => culprit(
+                bench,
+                worker,
+                &setting,
+                &trees,
+                files.changed.iter().copied(),
+            ),
         };
         let report = blamed.and_then(|k| shrink(bench, worker, &setting, trees.swap_remove(k)));
         reports.push(format!(

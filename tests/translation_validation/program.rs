@@ -233,10 +233,7 @@ fn plain() -> BoxedStrategy<Stmt> {
 }
 
 fn lines(stmt: &BoxedStrategy<Stmt>, count: std::ops::Range<usize>) -> BoxedStrategy<Vec<Line>> {
-    let line = (
-        prop_oneof![4 => Just(0u8), 2 => 0..5u8],
-        stmt.clone(),
-    )
+    let line = (prop_oneof![4 => Just(0u8), 2 => 0..5u8], stmt.clone())
         .prop_map(|(layout, stmt)| Line { stmt, layout });
     vec(line, count).boxed()
 }
@@ -279,8 +276,18 @@ pub fn program() -> BoxedStrategy<Program> {
     // Branches that hold nothing but I/O are what conditional runs are made of.
     let pure_branch = {
         let body = lines(&io(), 1..4);
-        (condition(), body.clone(), prop_oneof![2 => Just(Vec::new()), 1 => body], any::<bool>())
-            .prop_map(|(on, then, other, braces)| Stmt::If { on, then, other, braces })
+        (
+            condition(),
+            body.clone(),
+            prop_oneof![2 => Just(Vec::new()), 1 => body],
+            any::<bool>(),
+        )
+            .prop_map(|(on, then, other, braces)| Stmt::If {
+                on,
+                then,
+                other,
+                braces,
+            })
             .boxed()
     };
     let level = |inner: &BoxedStrategy<Stmt>| {

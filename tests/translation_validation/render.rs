@@ -131,14 +131,7 @@ const LOCALS: &[(&str, &str, &[&str])] = &[
     (
         "ls",
         "struct tf ls = { 0 };",
-        &[
-            "ls.cmd",
-            "ls.w",
-            "ls.sub.in1",
-            "ls.l",
-            "ls.b3",
-            "ls.arr[1]",
-        ],
+        &["ls.cmd", "ls.w", "ls.sub.in1", "ls.l", "ls.b3", "ls.arr[1]"],
     ),
     (
         "lt",
@@ -184,9 +177,7 @@ const NEEDS: &[(&str, &str)] = &[
     ("SETA", "a8"),
 ];
 
-const TYPES: &[&str] = &[
-    "u8", "s8", "u16", "s16", "u32", "s32", "u64", "s64", "bool",
-];
+const TYPES: &[&str] = &["u8", "s8", "u16", "s16", "u32", "s32", "u64", "s64", "bool"];
 
 const BINARY: &[&str] = &["+", "-", "&", "|", "^", "*", "==", "<", "!=", "<<", ">>"];
 

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::accessors::{AccessorSpec, Accessors};
 use super::rule::Rule;
 
-/// Calls that only compute: they may stand in an operand. (include/linux/{compiler,kernel,bits,minmax}.h, byteorder.)
+/// Calls that only compute: they may stand in an operand. (include/linux/{compiler,kernel,bits,minmax}.h, byteorder, netdevice.)
 const PURE: &[&str] = &[
     "likely",
     "unlikely",
@@ -37,6 +37,7 @@ const PURE: &[&str] = &[
     "htonl",
     "ntohs",
     "ntohl",
+    "netdev_priv",
 ];
 
 /// A `coalesce-io` step as a recipe states it.
@@ -167,6 +168,11 @@ impl Compiled {
     /// Whether the step looks at the function `name`.
     pub fn wants(&self, name: &str) -> bool {
         self.functions.as_ref().is_none_or(|set| set.is_match(name))
+    }
+
+    /// Whether a call of `name` gives nothing but a function of its arguments.
+    pub fn is_plain(&self, name: &str) -> bool {
+        PURE.contains(&name)
     }
 
     /// Whether calling `name` is known to have no effect.
