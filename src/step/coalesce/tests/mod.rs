@@ -2,6 +2,7 @@
 
 mod form;
 mod order;
+mod order;
 mod reach;
 mod rules;
 
