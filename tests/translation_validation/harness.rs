@@ -97,7 +97,10 @@ pub fn transform(setting: &Setting, functions: &[String]) -> Transformed {
         &setting.step(),
         "drivers/generated.c",
         original.as_bytes(),
-        &read,
+        guestpatch::step::Surroundings {
+            read: &read,
+            headers: &guestpatch::c::headers::Headers::default(),
+        },
     );
     let changed = sites
         .iter()

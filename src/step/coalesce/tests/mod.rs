@@ -2,7 +2,6 @@
 
 mod form;
 mod order;
-mod order;
 mod reach;
 mod rules;
 
