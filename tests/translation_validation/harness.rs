@@ -84,41 +84,32 @@ pub struct Transformed {
     pub changed: BTreeSet<usize>,
 }
 
-/// Transforms a file of `functions`.
+/// Transforms `functions`, each in a file of its own (the engine looks at whole files, and the time adds up), and puts them together.
 pub fn transform(setting: &Setting, functions: &[String]) -> Transformed {
-    let mut original = format!("#include \"bus.h\"\n{HEAD_H}\n");
-    for function in functions {
-        original += function;
-        original.push('\n');
-    }
-    let headers = |path: &str| path.ends_with("bus.h").then(|| BUS_H.into());
-    let read = |path: &str| headers(path);
-    let (text, sites) = run(
-        &setting.step(),
-        "drivers/generated.c",
-        original.as_bytes(),
-        guestpatch::step::Surroundings {
-            read: &read,
-            headers: &guestpatch::c::headers::Headers::default(),
-        },
-    );
-    let changed = sites
-        .iter()
-        .filter(|s| s.verdict == Verdict::Rewritten)
-        .filter_map(|s| s.function.strip_prefix('f')?.parse().ok())
-        .collect();
-    let rewritten = match text {
-        Some(text) => {
-            let text = String::from_utf8(text).expect("ASCII in, ASCII out");
-            format!("#include \"xkvm_io.h\"\n{text}")
-        }
-        None => original.clone(),
+    let step = setting.step();
+    let head = format!("#include \"bus.h\"\n{HEAD_H}\n");
+    let mut all = Transformed {
+        original: head.clone(),
+        rewritten: format!("#include \"xkvm_io.h\"\n{head}"),
+        changed: BTreeSet::new(),
     };
-    Transformed {
-        original,
-        rewritten,
-        changed,
+    for (k, function) in functions.iter().enumerate() {
+        let file = format!("{head}{function}\n");
+        let read = |path: &str| path.ends_with("bus.h").then(|| BUS_H.into());
+        let (text, sites) = run(&step, "drivers/generated.c", file.as_bytes(), &read);
+        if sites.iter().any(|s| s.verdict == Verdict::Rewritten) {
+            all.changed.insert(k);
+        }
+        all.original += &file[head.len()..];
+        match text {
+            Some(text) => {
+                let text = String::from_utf8(text).expect("ASCII in, ASCII out");
+                all.rewritten += text.strip_prefix(&head).expect("the head stays");
+            }
+            None => all.rewritten += &file[head.len()..],
+        }
     }
+    all
 }
 
 /// The text of function `k` in a file made by [`transform`].

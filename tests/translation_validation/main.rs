@@ -2,9 +2,12 @@
 //!
 //! `GUESTPATCH_TV_CASES` sets the number of functions (1,200 unless told), `GUESTPATCH_TV_SEED` where they start.
 
+mod features;
 mod harness;
+mod mutation;
 mod program;
 mod render;
+mod tables;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,6 +16,7 @@ use std::time::Instant;
 use proptest::strategy::{BoxedStrategy, Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
+use features::FEATURES;
 use harness::{Bench, Finding, Setting, function_text, transform};
 use program::Program;
 use render::{Mode, function};
@@ -121,18 +125,6 @@ fn culprit(
         !bench.compare(worker, setting, &files, 1).0.is_empty()
     })
 }
-
-/// What rewritten functions must show, so that the test does not become empty: a name, the share of rewritten functions
-/// (in thousandths) that at least show it, and how to see it in the original and the rewritten text.
-type Feature = (&'static str, usize, fn(&str, &str) -> bool);
-
-const FEATURES: &[Feature] = &[
-    ("write", 400, |_, new| new.contains("IO_OUT(")),
-    ("read", 400, |_, new| new.contains("IO_IN(")),
-    ("mixed", 200, |_, new| {
-        new.contains("IO_IN(") && new.contains("IO_OUT(")
-    }),
-];
 
 #[derive(Default)]
 struct Totals {

@@ -35,6 +35,10 @@ pub enum Stmt {
         value: Value,
     },
     Step(u8, bool),
+    /// An assignment to a local.
+    Local(u8, Expr),
+    /// Statements that are likely to share a batch.
+    Several(Vec<Line>),
     /// A store that the device may see.
     Publish(u8, Expr),
     If {
@@ -112,6 +116,8 @@ pub struct Name {
 /// A condition.
 #[derive(Debug, Clone)]
 pub enum Condition {
+    /// Of parameters.
+    Stable(u8),
     Pure(Expr),
     Effect(u8),
 }
@@ -205,15 +211,27 @@ fn wraps() -> BoxedStrategy<Vec<Wrap>> {
     prop_oneof![3 => Just(Vec::new()), 2 => vec(wrap, 1..3)].boxed()
 }
 
-fn io() -> BoxedStrategy<Stmt> {
+fn read() -> BoxedStrategy<Stmt> {
     let to = prop_oneof![
         2 => Just(To::Nowhere),
         8 => (any::<u8>(), any::<u8>()).prop_map(|(place, op)| To::Place { place, op }),
         1 => any::<u8>().prop_map(To::Effect),
     ];
+    (access(), to, wraps())
+        .prop_map(|(a, t, w)| Stmt::Read(a, t, w))
+        .boxed()
+}
+
+fn write() -> BoxedStrategy<Stmt> {
+    (access(), value())
+        .prop_map(|(a, v)| Stmt::Write(a, v))
+        .boxed()
+}
+
+fn io() -> BoxedStrategy<Stmt> {
     prop_oneof![
-        5 => (access(), value()).prop_map(|(a, v)| Stmt::Write(a, v)),
-        5 => (access(), to, wraps()).prop_map(|(a, t, w)| Stmt::Read(a, t, w)),
+        5 => write(),
+        5 => read(),
         1 => (access(), name(), wraps()).prop_map(|(a, n, w)| Stmt::DeclareRead(a, n, w)),
     ]
     .boxed()
@@ -224,6 +242,7 @@ fn plain() -> BoxedStrategy<Stmt> {
         2 => (name(), expr()).prop_map(|(n, e)| Stmt::Declare(n, e)),
         6 => (any::<u8>(), any::<u8>(), value()).prop_map(|(to, op, value)| Stmt::Assign { to, op, value }),
         2 => (any::<u8>(), any::<bool>()).prop_map(|(p, up)| Stmt::Step(p, up)),
+        3 => (any::<u8>(), expr()).prop_map(|(p, e)| Stmt::Local(p, e)),
         1 => (any::<u8>(), expr()).prop_map(|(k, e)| Stmt::Publish(k, e)),
         2 => (any::<u8>(), expr()).prop_map(|(k, e)| Stmt::Call(k, e)),
         3 => any::<u8>().prop_map(Stmt::Odd),
@@ -240,6 +259,7 @@ fn lines(stmt: &BoxedStrategy<Stmt>, count: std::ops::Range<usize>) -> BoxedStra
 
 fn condition() -> BoxedStrategy<Condition> {
     prop_oneof![
+        6 => any::<u8>().prop_map(Condition::Stable),
         8 => expr().prop_map(Condition::Pure),
         1 => any::<u8>().prop_map(Condition::Effect),
     ]
@@ -290,8 +310,37 @@ pub fn program() -> BoxedStrategy<Program> {
             })
             .boxed()
     };
+    // So are neighbours that go the same way, and code between them that does not matter.
+    let alike = |io: BoxedStrategy<Stmt>| {
+        let arm = lines(&io, 1..3);
+        let branch = (
+            any::<u8>().prop_map(Condition::Stable),
+            arm.clone(),
+            prop_oneof![2 => Just(Vec::new()), 1 => arm],
+            any::<bool>(),
+        )
+            .prop_map(|(on, then, other, braces)| Stmt::If {
+                on,
+                then,
+                other,
+                braces,
+            });
+        let between = prop_oneof![
+            (any::<u8>(), expr()).prop_map(|(p, e)| Stmt::Local(p, e)),
+            expr().prop_map(|e| Stmt::Call(0, e)),
+        ];
+        let any = prop_oneof![4 => branch, 3 => io, 2 => between].boxed();
+        lines(&any, 2..5).prop_map(Stmt::Several)
+    };
+    let alike = prop_oneof![alike(read()), alike(write())].boxed();
     let level = |inner: &BoxedStrategy<Stmt>| {
-        prop_oneof![10 => flat.clone(), 3 => pure_branch.clone(), 3 => nest(inner)].boxed()
+        prop_oneof![
+            10 => flat.clone(),
+            2 => pure_branch.clone(),
+            2 => alike.clone(),
+            3 => nest(inner),
+        ]
+        .boxed()
     };
     let two = level(&level(&flat));
     (vec(any::<u8>(), 1..4), lines(&two, 1..12))
