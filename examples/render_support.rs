@@ -1,7 +1,6 @@
 //! `render_support TREE OUT`: writes the files of the support recipe for TREE below OUT.
 
 #[path = "../tests/support_render/mod.rs"]
-#[allow(dead_code)]
 mod support_render;
 
 use std::path::Path;

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use tree_sitter::{Node, Tree};
 
-use super::lex::{self, Directive};
+use super::lex::{self, Directive, blank};
 
 /// Which branch stays when only one can.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,12 +42,6 @@ pub(crate) fn flatten(text: &[u8], lines: &[Range<usize>], keep: Keep) -> Flat {
     }
     let mut hidden: Vec<Range<usize>> = Vec::new();
     for group in &mut groups {
-        if dead(text, group) {
-            blank(&mut bare[group.lines[0].end..group.lines[1].start]);
-            if group.lines.len() == 2 {
-                continue;
-            }
-        }
         if group.lines.len() < 2 || hidden.iter().any(|h| h.contains(&group.lines[0].start)) {
             continue;
         }
@@ -87,12 +81,6 @@ pub(crate) fn flatten(text: &[u8], lines: &[Range<usize>], keep: Keep) -> Flat {
     }
 }
 
-/// Whether the first branch of `group` is `#if 0`.
-fn dead(text: &[u8], group: &Group) -> bool {
-    group.lines.len() > 1
-        && lex::directive(&text[group.lines[0].clone()]) == Directive::If { dead: true }
-}
-
 /// Sorts the lines into conditionals; lines that miss their partner stand alone.
 fn group(text: &[u8], lines: &[Range<usize>]) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
@@ -117,14 +105,6 @@ fn group(text: &[u8], lines: &[Range<usize>]) -> Vec<Group> {
         }
     }
     groups
-}
-
-fn blank(text: &mut [u8]) {
-    for b in text {
-        if !matches!(*b, b'\n' | b'\r') {
-            *b = b' ';
-        }
-    }
 }
 
 /// The tokens of `text` as far as this module looks at them: each with its first byte (words and literals as a whole).

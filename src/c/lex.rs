@@ -130,6 +130,33 @@ fn is_blank_or_comment(rest: &[u8]) -> bool {
     rest.is_empty() || rest.starts_with(b"/*") || rest.starts_with(b"//")
 }
 
+/// Blanks `text` but for its line breaks.
+pub(crate) fn blank(text: &mut [u8]) {
+    for b in text {
+        if !matches!(*b, b'\n' | b'\r') {
+            *b = b' ';
+        }
+    }
+}
+
+/// Blanks what `#if 0` hides in `text`; returns the preprocessor lines that are left, each from its `#` to before its line break.
+pub(crate) fn strip_dead(text: &mut [u8]) -> Vec<Range<usize>> {
+    let lines = directives(text);
+    let mut end = 0;
+    let mut left = Vec::with_capacity(lines.len());
+    for line in lines {
+        if line.start < end {
+            continue;
+        }
+        if directive(&text[line.clone()]) == (Directive::If { dead: true }) {
+            end = dead_end(text, line.end);
+            blank(&mut text[line.end..end]);
+        }
+        left.push(line);
+    }
+    left
+}
+
 /// After a `#if 0` line that ends at `i`: the `#` of the `#else`, `#elif` or `#endif` that belongs to it.
 pub(crate) fn dead_end(t: &[u8], mut i: usize) -> usize {
     let mut depth = 0usize;
@@ -212,8 +239,8 @@ pub(crate) fn skip_invisible(t: &[u8], mut i: usize) -> usize {
     }
 }
 
-/// The preprocessor lines of `t`, each from its `#` to before its line break.
-pub(crate) fn directives(t: &[u8]) -> Vec<Range<usize>> {
+/// The preprocessor lines of `t`, those in dead code included, without their line breaks.
+fn directives(t: &[u8]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut i = 0;
     while i < t.len() {
@@ -222,7 +249,8 @@ pub(crate) fn directives(t: &[u8]) -> Vec<Range<usize>> {
             b'/' => i = comment_end(t, i).unwrap_or(i + 1),
             b'#' if at_line_start(t, i) => {
                 let end = directive_end(t, i);
-                found.push(i..end);
+                let line = t[i..end].strip_suffix(b"\r").unwrap_or(&t[i..end]);
+                found.push(i..i + line.len());
                 i = end;
             }
             _ => i += 1,

@@ -7,15 +7,18 @@
 //! - before a closing brace such a call gets a semicolon, and a label an empty statement;
 //! - `case A ... B` becomes an expression; calls pasted to string literals vanish; inline assembly loses its operands.
 //!
-//! Invariant: nothing that is evaluated is hidden from a reader of the masked text, except inside inline assembly and string pasting.
+//! Invariant: what the compiler evaluates is either to be seen in the masked text or listed as hidden; and what the masked text shows as
+//! straight-line code is that.
 
+mod argument;
+mod idiom;
 mod statement;
 
 use std::ops::Range;
 
-use super::idioms::Action;
 pub use super::idioms::Idioms;
 use super::lex;
+use statement::is_keyword;
 
 /// The masked twin of `text` under the built-in idioms: same length, same line breaks.
 pub fn mask(text: &[u8]) -> Vec<u8> {
@@ -142,12 +145,21 @@ impl<'a> Masker<'a> {
         }
     }
 
+    /// Whether `token` is a keyword with an expression or a statement behind it.
+    fn expects_value(&self, token: Token) -> bool {
+        matches!(
+            self.word_of(token),
+            b"return" | b"goto" | b"case" | b"else" | b"do" | b"sizeof"
+        )
+    }
+
+    /// Whether the word read last stands behind another, as a declared name does.
+    fn behind_type(&self) -> bool {
+        matches!(self.before, Token::Word(..)) && !self.expects_value(self.before)
+    }
+
     fn blank(&mut self, from: usize, to: usize) {
-        for b in &mut self.out[from..to] {
-            if !matches!(*b, b'\n' | b'\r') {
-                *b = b' ';
-            }
-        }
+        lex::blank(&mut self.out[from..to]);
     }
 
     /// Blanks what is evaluated, and says so.
@@ -175,6 +187,8 @@ impl<'a> Masker<'a> {
                         b"if" | b"while" | b"for" | b"switch" => Open::Control,
                         _ if self.loop_at == Some(start) => Open::Loop,
                         b"return" | b"sizeof" | b"case" | b"else" | b"do" | b"goto" => Open::Paren,
+                        // `int f(struct s *a)` declares a function.
+                        _ if self.behind_type() => Open::Paren,
                         _ => Open::Call(start),
                     },
                     _ => Open::Paren,
@@ -189,7 +203,9 @@ impl<'a> Masker<'a> {
             },
             b'{' => {
                 let open = match self.last {
-                    Token::Byte(b'=' | b']' | b'[') | Token::Close(None) => Open::Init,
+                    Token::Byte(b'=' | b']' | b'[') => Open::Init,
+                    // `(struct s) { … }`, and not the body behind a head.
+                    Token::Close(None) if self.braces > 0 => Open::Init,
                     Token::Byte(b',' | b'{') if self.open.last() == Some(&Open::Init) => Open::Init,
                     _ => Open::Block,
                 };
@@ -224,14 +240,6 @@ impl<'a> Masker<'a> {
         self.push(token);
     }
 
-    /// Whether the stars at `i` are the last thing in their argument.
-    fn stars_end(&self, mut i: usize) -> bool {
-        while self.t.get(i) == Some(&b'*') {
-            i = lex::skip_blank(self.t, i + 1);
-        }
-        matches!(self.t.get(i), Some(b',' | b')'))
-    }
-
     fn pop(&mut self, not: &[Open]) -> Option<Open> {
         if self.open.last().is_some_and(|open| !not.contains(open)) {
             self.open.pop()
@@ -240,48 +248,19 @@ impl<'a> Masker<'a> {
         }
     }
 
-    /// Whether a statement may start at the present place.
-    fn statement_start(&self) -> bool {
-        let block = matches!(self.open.last(), None | Some(Open::Block)) && self.braces > 0;
-        block
-            && match self.last {
-                Token::Byte(b';' | b'{' | b'}' | b':') | Token::CloseControl => true,
-                Token::Word(..) => matches!(self.word_of(self.last), b"else" | b"do"),
-                _ => false,
-            }
-    }
-
-    /// Before the `}` now reached: `label: }` gets an empty statement.
-    fn end_label(&mut self) {
-        let (Token::Byte(b':'), Token::Word(start, end)) = (self.last, self.before) else {
-            return;
-        };
-        let word = &self.t[start..end];
-        let colon = lex::skip_blank(self.t, end);
-        if word == b"default" || self.t.get(colon) != Some(&b':') {
-            return;
-        }
-        if matches!(self.t.get(colon + 1), Some(b' ' | b'\t')) {
-            self.out[colon + 1] = b';';
-        } else if colon > end {
-            self.out[end] = b':';
-            self.out[colon] = b';';
-        } else if end - start > 1 {
-            self.out[end - 1] = b':';
-            self.out[colon] = b';';
-        }
-    }
-
     fn word(&mut self, i: usize) -> usize {
         let t = self.t;
         let end = lex::word_end(t, i);
         let word = &t[i..end];
         let idioms: &'a Idioms = self.idioms;
-        if let Some(action) = idioms.action(word) {
-            return self.idiom(action, i, end);
+        if let Some(action) = idioms.action(word)
+            && let Some(next) = self.idiom(action, i, end)
+        {
+            return next;
         }
         match word {
             b"case" => self.case(end),
+            b"offsetof" => self.offset_of(end),
             b"static" if self.static_macro(end) => {
                 self.blank(i, end);
                 return end;
@@ -294,6 +273,11 @@ impl<'a> Masker<'a> {
                 self.hide(i, close);
                 return close;
             }
+        }
+        if self.argument_start() && self.pasted_words(end) {
+            // `DRIVER_NAME VERSION "…"`: the grammar takes one word in front of a string.
+            self.hide(i, end);
+            return end;
         }
         if self.argument_start()
             && let Some(next) = self.type_argument(i)
@@ -319,221 +303,7 @@ impl<'a> Masker<'a> {
         }
         lex::group_end(&self.t[..self.t.len().min(open + GROUP)], open)
     }
-
-    fn idiom(&mut self, action: &'a Action, i: usize, end: usize) -> usize {
-        let t = self.t;
-        match action {
-            Action::Replace(with) => {
-                self.blank(i, end);
-                self.out[i..i + with.len()].copy_from_slice(with);
-                if !with.is_empty() {
-                    self.push(Token::Word(i, end));
-                }
-                end
-            }
-            Action::BlankCall => {
-                let to = self.group(end).unwrap_or(end);
-                self.blank(i, to);
-                to
-            }
-            Action::TypeOf => {
-                let to = self.group(end).unwrap_or(end);
-                self.blank(end, to);
-                self.push(Token::Word(i, end));
-                to
-            }
-            Action::Assembly => self.assembly(i, end),
-            Action::Prefix => {
-                let next = lex::skip_blank(t, end);
-                if t.get(next).is_some_and(|b| *b == b'"' || lex::is_word(*b)) {
-                    self.blank(i, end);
-                } else {
-                    self.push(Token::Word(i, end));
-                }
-                end
-            }
-        }
-    }
-
-    /// `asm volatile goto ("…" : …)` becomes `asm               (""      )`.
-    fn assembly(&mut self, i: usize, end: usize) -> usize {
-        let t = self.t;
-        let mut open = lex::skip_blank(t, end);
-        while open < t.len() && lex::is_word(t[open]) {
-            open = lex::skip_blank(t, lex::word_end(t, open));
-        }
-        match self.group(open) {
-            Some(close)
-                if close - open >= 4
-                    && t[i..].starts_with(b"asm") | t[i..].starts_with(b"__asm") =>
-            {
-                self.hide(i, close);
-                self.out[i..i + 3].copy_from_slice(b"asm");
-                self.out[open] = b'(';
-                if let Some(at) = (open + 1..close - 2).find(|at| {
-                    !t[*at..*at + 2].contains(&b'\n') && !t[*at..*at + 2].contains(&b'\r')
-                }) {
-                    self.out[at] = b'"';
-                    self.out[at + 1] = b'"';
-                }
-                self.out[close - 1] = b')';
-                self.push(Token::Close(None));
-                close
-            }
-            _ => {
-                self.push(Token::Word(i, end));
-                end
-            }
-        }
-    }
-
-    /// `case A ... B:` from the end of `case` on: the dots become an operator.
-    fn case(&mut self, from: usize) {
-        let t = self.t;
-        let mut i = from;
-        let limit = t.len().min(from + 512);
-        while i < limit {
-            match t[i] {
-                b':' | b';' | b'{' | b'}' => return,
-                b'\'' | b'"' => i = lex::literal_end(t, i),
-                b'/' => i = lex::comment_end(t, i).unwrap_or(i + 1),
-                b'.' if t[i..].starts_with(b"...") => {
-                    self.out[i..i + 3].copy_from_slice(b" + ");
-                    return;
-                }
-                _ => i += 1,
-            }
-        }
-    }
-
-    /// `static DEFINE_IT(x);`: whether what follows `static` is a macro that makes the whole declaration.
-    fn static_macro(&self, end: usize) -> bool {
-        let t = self.t;
-        let name = lex::skip_blank(t, end);
-        if self.braces == 0 || !t.get(name).is_some_and(|b| lex::is_word(*b)) {
-            return false;
-        }
-        let name_end = lex::word_end(t, name);
-        if self.idioms.action(&t[name..name_end]).is_some() {
-            return false;
-        }
-        let Some(close) = self.group(name_end) else {
-            return false;
-        };
-        matches!(t.get(lex::skip_blank(t, close)), Some(b';'))
-    }
-
-    /// Whether an argument of a call starts here (and not a parameter of a declared function).
-    fn argument_start(&self) -> bool {
-        matches!(self.open.last(), Some(Open::Call(_) | Open::Loop))
-            && self.braces > 0
-            && matches!(self.last, Token::Byte(b'(' | b','))
-    }
-
-    /// A type as a macro's argument becomes one plain word; returns where the argument ends.
-    fn type_argument(&mut self, i: usize) -> Option<usize> {
-        let t = self.t;
-        if !is_type_word(&t[i..lex::word_end(t, i)]) {
-            return None;
-        }
-        let mut words: Vec<(usize, usize)> = Vec::new();
-        let mut at = i;
-        loop {
-            at = lex::skip_blank(t, at);
-            match t.get(at)? {
-                b if lex::is_word(*b) => {
-                    let end = lex::word_end(t, at);
-                    words.push((at, end));
-                    at = end;
-                }
-                b'*' => at += 1,
-                b',' | b')' => break,
-                _ => return None,
-            }
-        }
-        let silent = |word: &[u8]| {
-            matches!(
-                word,
-                b"struct" | b"union" | b"enum" | b"const" | b"volatile"
-            ) || matches!(self.idioms.action(word), Some(Action::Replace(with)) if with.is_empty())
-        };
-        words.retain(|(start, end)| !silent(&t[*start..*end]));
-        let (first, last) = (words.first()?.0, words.last()?.1);
-        if t[first..last]
-            .iter()
-            .any(|b| matches!(b, b'\n' | b'\r' | b'/' | b'*'))
-        {
-            return None;
-        }
-        self.blank(i, at);
-        for k in first..last {
-            self.out[k] = if lex::is_word(t[k]) { t[k] } else { b'_' };
-        }
-        if words.len() > 1 || is_type_word(&t[first..last]) {
-            self.out[first] = self.out[first].to_ascii_uppercase();
-        }
-        Some(at)
-    }
 }
 
-fn is_keyword(word: &[u8]) -> bool {
-    matches!(
-        word,
-        b"if"
-            | b"while"
-            | b"for"
-            | b"switch"
-            | b"return"
-            | b"sizeof"
-            | b"do"
-            | b"else"
-            | b"case"
-            | b"goto"
-            | b"default"
-            | b"break"
-            | b"continue"
-            | b"struct"
-            | b"union"
-            | b"enum"
-            | b"static"
-            | b"const"
-            | b"extern"
-            | b"register"
-            | b"typedef"
-    ) || is_type_word(word)
-}
-
-fn is_type_word(word: &[u8]) -> bool {
-    matches!(
-        word,
-        b"struct"
-            | b"union"
-            | b"enum"
-            | b"const"
-            | b"volatile"
-            | b"unsigned"
-            | b"signed"
-            | b"int"
-            | b"char"
-            | b"long"
-            | b"short"
-            | b"void"
-            | b"float"
-            | b"double"
-            | b"bool"
-            | b"_Bool"
-            | b"size_t"
-            | b"ssize_t"
-            | b"ptrdiff_t"
-            | b"intptr_t"
-            | b"uintptr_t"
-            | b"int8_t"
-            | b"int16_t"
-            | b"int32_t"
-            | b"int64_t"
-            | b"uint8_t"
-            | b"uint16_t"
-            | b"uint32_t"
-            | b"uint64_t"
-    )
-}
+#[cfg(test)]
+mod tests;

@@ -6,234 +6,15 @@
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::Read;
-use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use aho_corasick::{AhoCorasick, Input, MatchKind};
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use rayon::prelude::*;
 
 use super::Overlay;
+pub use super::globs::Globs;
+pub use super::needles::Needles;
 use crate::{Error, Result};
-
-/// Which files: globs over paths relative to the tree's top.
-///
-/// `*` and `?` stop at `/`, `**` does not; a pattern that starts with `!` takes files away again, whatever its place in the list.
-#[derive(Debug, Clone)]
-pub struct Globs {
-    shown: Vec<String>,
-    /// Paths without wildcards.
-    exact: Vec<String>,
-    wild: GlobSet,
-    except: GlobSet,
-    /// Folders below which the wildcard patterns can match; none inside another.
-    roots: Vec<String>,
-    /// Folders that are excepted as a whole.
-    pruned: Vec<String>,
-}
-
-impl Globs {
-    /// Compiles `patterns`.
-    ///
-    /// # Errors
-    /// When a pattern is no valid glob, is absolute or leaves the tree with `..`.
-    pub fn new<S: AsRef<str>>(patterns: &[S]) -> Result<Self> {
-        let mut exact = Vec::new();
-        let (mut wild, mut except) = (GlobSetBuilder::new(), GlobSetBuilder::new());
-        let (mut roots, mut pruned) = (Vec::new(), Vec::new());
-        for pattern in patterns {
-            let pattern = pattern.as_ref();
-            let (set, path) = match pattern.strip_prefix('!') {
-                Some(rest) => (&mut except, rest),
-                None => (&mut wild, pattern),
-            };
-            if path.is_empty() || path.starts_with('/') || path.split('/').any(|part| part == "..")
-            {
-                return Err(Error::usage(format!("bad file pattern `{pattern}`")).hint(
-                    "patterns are relative to the top of the tree, such as `drivers/ata/*.c`",
-                ));
-            }
-            let is_wild = path.contains(['*', '?', '[', '{', '\\']);
-            if !is_wild && !pattern.starts_with('!') {
-                exact.push(path.to_owned());
-                continue;
-            }
-            let glob = GlobBuilder::new(path)
-                .literal_separator(true)
-                .build()
-                .map_err(|e| Error::usage(format!("bad file pattern `{pattern}`: {e}")))?;
-            set.add(glob);
-            if !pattern.starts_with('!') {
-                roots.push(literal_folder(path).to_owned());
-            } else if let Some(folder) = path
-                .strip_suffix("/**")
-                .filter(|f| !f.contains(['*', '?', '[', '{', '\\']))
-            {
-                pruned.push(folder.to_owned());
-            }
-        }
-        let build = |set: GlobSetBuilder| {
-            set.build()
-                .map_err(|e| Error::usage(format!("bad file patterns: {e}")))
-        };
-        exact.sort();
-        exact.dedup();
-        Ok(Self {
-            shown: patterns.iter().map(|p| p.as_ref().to_owned()).collect(),
-            exact,
-            wild: build(wild)?,
-            except: build(except)?,
-            roots: outermost(roots),
-            pruned,
-        })
-    }
-
-    /// Whether `path` (relative to the tree's top) is selected.
-    pub fn matches(&self, path: &str) -> bool {
-        (self
-            .exact
-            .binary_search_by(|e| e.as_str().cmp(path))
-            .is_ok()
-            || self.wild.is_match(path))
-            && !self.except.is_match(path)
-    }
-
-    /// The patterns as given, for messages.
-    pub fn patterns(&self) -> &[String] {
-        &self.shown
-    }
-}
-
-/// The folder part of `pattern` before its first wildcard; empty for the tree's top.
-fn literal_folder(pattern: &str) -> &str {
-    let wild = pattern
-        .find(['*', '?', '[', '{', '\\'])
-        .unwrap_or(pattern.len());
-    pattern[..wild]
-        .rfind('/')
-        .map_or("", |slash| &pattern[..slash])
-}
-
-/// Sorted, without folders that lie inside another of them.
-fn outermost(mut folders: Vec<String>) -> Vec<String> {
-    folders.sort();
-    folders.dedup();
-    let all = folders.clone();
-    folders.retain(|f| {
-        !all.iter().any(|other| {
-            other != f
-                && (other.is_empty()
-                    || f.strip_prefix(other.as_str())
-                        .is_some_and(|rest| rest.starts_with('/')))
-        })
-    });
-    folders
-}
-
-/// What makes a file worth a closer look: literal words.
-#[derive(Debug, Clone)]
-pub struct Needles {
-    /// `None`: every file is.
-    automaton: Option<AhoCorasick>,
-    /// The longest first: of those that match at one place, the automaton then names the longest.
-    words: Vec<String>,
-    /// Whether a needle has bytes in it that are no part of a word (`hwif->OUTB`).
-    mixed: bool,
-}
-
-impl Needles {
-    /// Every file qualifies.
-    pub fn any() -> Self {
-        Self {
-            automaton: None,
-            words: Vec::new(),
-            mixed: false,
-        }
-    }
-
-    /// Files that contain one of `words`, not as a part of a longer identifier. An empty list is [`Needles::any`].
-    ///
-    /// # Errors
-    /// When a word is empty, or there are more than the matcher can take.
-    pub fn words<S: AsRef<str>>(words: &[S]) -> Result<Self> {
-        if words.is_empty() {
-            return Ok(Self::any());
-        }
-        let mut words: Vec<String> = words.iter().map(|w| w.as_ref().to_owned()).collect();
-        if words.iter().any(String::is_empty) {
-            return Err(Error::usage("an empty needle is in every file")
-                .hint("leave the needles out instead"));
-        }
-        words.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-        words.dedup();
-        let automaton = AhoCorasick::builder()
-            .match_kind(MatchKind::LeftmostFirst)
-            .build(&words)
-            .map_err(|e| Error::usage(format!("bad needles: {e}")))?;
-        let mixed = words.iter().any(|w| !w.bytes().all(is_word));
-        Ok(Self {
-            automaton: Some(automaton),
-            words,
-            mixed,
-        })
-    }
-
-    /// Whether `text` qualifies.
-    pub fn is_in(&self, text: &[u8]) -> bool {
-        self.automaton.is_none() || self.find(text, 0).is_some()
-    }
-
-    /// The byte ranges of all words found, in order; none for [`Needles::any`].
-    pub fn all(&self, text: &[u8]) -> Vec<Range<usize>> {
-        let mut found = Vec::new();
-        let mut at = 0;
-        while let Some(range) = self.find(text, at) {
-            at = range.start + 1;
-            found.push(range);
-        }
-        found
-    }
-
-    /// The first word at or after `at`.
-    fn find(&self, text: &[u8], mut at: usize) -> Option<Range<usize>> {
-        let automaton = self.automaton.as_ref()?;
-        while let Some(m) = automaton.find(Input::new(text).range(at..)) {
-            if stands_alone(text, m.range()) {
-                return Some(m.range());
-            }
-            // A shorter needle can stand alone where the longest does not only if the longest is not one word.
-            if self.mixed {
-                let here = self
-                    .words
-                    .iter()
-                    .map(|w| (w, m.start()..m.start() + w.len()));
-                let alone = |(w, range): &(&String, Range<usize>)| {
-                    text[m.start()..].starts_with(w.as_bytes()) && stands_alone(text, range.clone())
-                };
-                if let Some((_, range)) = here.filter(alone).next() {
-                    return Some(range);
-                }
-            }
-            at = m.start() + 1;
-        }
-        None
-    }
-}
-
-/// Whether the match at `range` is no part of a longer identifier.
-fn stands_alone(text: &[u8], range: Range<usize>) -> bool {
-    let joins = |left: usize, right: usize| {
-        text.get(left).copied().is_some_and(is_word)
-            && text.get(right).copied().is_some_and(is_word)
-    };
-    !(range.start > 0 && joins(range.start - 1, range.start) || joins(range.end - 1, range.end))
-}
-
-/// Plain ASCII: no Unicode rules, so that other encodings around a word do not matter.
-fn is_word(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || b == b'_'
-}
 
 /// What a search went through.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -420,6 +201,9 @@ fn with_content<R>(overlay: &Overlay, path: &str, f: impl FnOnce(&[u8]) -> R) ->
     Ok(result)
 }
 
+/// The first size of a buffer: most files fit.
+const FIRST: usize = 256 << 10;
+
 /// A larger buffer is given back after use: the tree has a few register headers of 15 MB and more.
 const KEPT: usize = 4 << 20;
 
@@ -428,7 +212,18 @@ fn fill(mut file: File, buffer: &mut Vec<u8>) -> std::io::Result<usize> {
     let mut length = 0;
     loop {
         if length == buffer.len() {
-            buffer.resize((buffer.len() * 2).max(128 << 10), 0);
+            // Beyond the usual sizes, exactly what the file needs (and a byte to see its end).
+            let whole = if length < FIRST {
+                0
+            } else {
+                usize::try_from(file.metadata()?.len()).unwrap_or(0)
+            };
+            let more = if whole > length {
+                whole + 1
+            } else {
+                length + FIRST
+            };
+            buffer.resize(more, 0);
         }
         match file.read(&mut buffer[length..]) {
             Ok(0) => return Ok(length),
@@ -499,26 +294,6 @@ mod tests {
             listed(&dir, &["a/x.c", "a/none.c", "nowhere/*.c", "a/x.[ch]"]),
             ["a/x.c"]
         );
-    }
-
-    #[test]
-    fn walks_only_below_literal_prefixes() {
-        let globs = Globs::new(&[
-            "drivers/ide/*.c",
-            "drivers/ide/pci/**",
-            "lib/iomap.c",
-            "sound/{isa,pci}/*.c",
-        ])
-        .unwrap();
-        assert_eq!(globs.roots, ["drivers/ide", "sound"]);
-        assert!(Globs::new(&["lib/iomap.c"]).unwrap().roots.is_empty());
-    }
-
-    #[test]
-    fn bad_patterns_are_errors() {
-        for bad in ["/etc/*", "../x.c", "a/../b.c", "", "a/[", "!"] {
-            assert!(Globs::new(&[bad]).is_err(), "{bad}");
-        }
     }
 
     #[cfg(unix)]
@@ -595,26 +370,5 @@ mod tests {
         )
         .unwrap_err();
         assert!(error.to_string().contains("drivers/*.c"), "{error}");
-    }
-
-    #[test]
-    fn needles_are_words() {
-        let needles = Needles::words(&["inb", "inb_p", "hwif", "hwif->OUTB"]).unwrap();
-        let found = |text: &str| {
-            needles
-                .all(text.as_bytes())
-                .into_iter()
-                .map(|r| text[r].to_owned())
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(found("inb_p(inb(x), inbx, xinb, inb_px)"), ["inb_p", "inb"]);
-        assert_eq!(
-            found("hwif->OUTB(hwif->OUTBSYNC); hwifs"),
-            ["hwif->OUTB", "hwif"]
-        );
-        assert!(needles.is_in(b"\xe4inb\xff"));
-        assert!(!needles.is_in(b"rainbow"));
-        assert!(Needles::any().is_in(b""));
-        assert!(Needles::words(&[""]).is_err());
     }
 }

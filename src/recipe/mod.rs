@@ -11,12 +11,14 @@ mod prose;
 mod range;
 pub mod run;
 pub mod samples;
+pub mod scan;
 mod schema;
 pub mod select;
 mod source;
 
 pub use catalogue::Catalogue;
 pub use globs::NameGlobs;
+pub use load::Override;
 pub use range::VersionRange;
 pub use source::{Assets, Source};
 
@@ -122,6 +124,8 @@ pub struct Recipe {
     pub samples: Vec<Sample>,
     /// Where it came from.
     pub source: Source,
+    /// The whole file.
+    pub text: String,
 }
 
 /// One step of a recipe.

@@ -1,4 +1,5 @@
 //! Renders the support recipe for a tree, without the engine: for tests of the templates themselves.
+#![allow(dead_code, reason = "each user takes a part of it")]
 
 use std::collections::BTreeMap;
 use std::path::Path;
