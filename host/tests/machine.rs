@@ -1,0 +1,308 @@
+//! The whole VMM on real KVM, with a "kernel" of a few instructions in a hand-made bzImage.
+#![cfg(feature = "vmm")]
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use iced_x86::code_asm::*;
+use kvm_ioctls::Kvm;
+use xkvm_host::abi::{DOORBELL_PORT, Entry, Width};
+use xkvm_host::exits::Stats;
+use xkvm_host::vmm::machine::Image;
+use xkvm_host::vmm::{Config, DiskBus, Machine, Outcome, Transport};
+
+const LOAD: u64 = 0x10_0000;
+/// Where the guest makes its batch.
+const PAGE: u32 = 0x20_0000;
+
+#[derive(Clone, Default)]
+struct Console(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Console {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("xkvm-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+    fn file(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = self.0.join(name);
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A setup sector and a half, then the code.
+fn bzimage(mut code: CodeAssembler) -> Vec<u8> {
+    let mut image = vec![0; 1024];
+    let mut put = |at: usize, bytes: &[u8]| image[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0x1f1, &[1]);
+    put(0x1fe, &[0x55, 0xaa, 0xeb, 0x66]);
+    put(0x202, b"HdrS");
+    put(0x206, &0x020fu16.to_le_bytes());
+    put(0x211, &[1]);
+    put(0x214, &(LOAD as u32).to_le_bytes());
+    put(0x22c, &0x7fff_ffffu32.to_le_bytes());
+    put(0x238, &255u32.to_le_bytes());
+    image.extend(code.assemble(LOAD).unwrap());
+    image
+}
+
+fn say(a: &mut CodeAssembler, text: &str) {
+    a.mov(dx, 0x3f8u32).unwrap();
+    for byte in text.bytes() {
+        a.mov(al, u32::from(byte)).unwrap();
+        a.out(dx, al).unwrap();
+    }
+}
+
+/// Prints the command line that boot_params point to.
+fn print_cmdline(a: &mut CodeAssembler) {
+    let mut again = a.create_label();
+    let mut end = a.create_label();
+    a.mov(esi, dword_ptr(esi + 0x228)).unwrap();
+    a.mov(dx, 0x3f8u32).unwrap();
+    a.set_label(&mut again).unwrap();
+    a.lodsb().unwrap();
+    a.test(al, al).unwrap();
+    a.jz(end).unwrap();
+    a.out(dx, al).unwrap();
+    a.jmp(again).unwrap();
+    a.set_label(&mut end).unwrap();
+}
+
+/// Writes a batch and rings; leaves the answer in eax.
+fn ring(a: &mut CodeAssembler, entries: &[Entry]) {
+    a.mov(dword_ptr(PAGE), entries.len() as u32).unwrap();
+    a.mov(dword_ptr(PAGE + 4), (-1000i32) as u32).unwrap();
+    for (i, entry) in entries.iter().enumerate() {
+        for (word, bytes) in entry.encode().chunks(4).enumerate() {
+            let value = u32::from_le_bytes(bytes.try_into().unwrap());
+            let at = PAGE + 16 + 16 * i as u32 + 4 * word as u32;
+            a.mov(dword_ptr(at), value).unwrap();
+        }
+    }
+    a.mov(eax, PAGE >> 12).unwrap();
+    a.mov(dx, u32::from(DOORBELL_PORT)).unwrap();
+    a.out(dx, eax).unwrap();
+    a.mov(eax, dword_ptr(PAGE + 4)).unwrap();
+}
+
+fn power_off(a: &mut CodeAssembler) {
+    a.mov(dx, 0x604u32).unwrap();
+    a.mov(ax, 5u32 << 10 | 1 << 13).unwrap();
+    a.out(dx, ax).unwrap();
+    a.hlt().unwrap();
+}
+
+/// `None`, said aloud, without KVM.
+fn run(
+    name: &str,
+    code: CodeAssembler,
+    change: impl FnOnce(&mut Config, &Folder),
+) -> Option<(Outcome, String, Stats)> {
+    if let Err(e) = Kvm::new() {
+        eprintln!("SKIPPED: /dev/kvm cannot be opened ({e}); the VMM was not run");
+        return None;
+    }
+    let folder = Folder::new(name);
+    let mut config = Config {
+        kernel: folder.file("bzImage", &bzimage(code)),
+        cmdline: "quiet".to_owned(),
+        memory: 32 << 20,
+        disk_bus: DiskBus::Piix3,
+        transport: Transport::Doorbell,
+        stats: true,
+        ..Config::default()
+    };
+    change(&mut config, &folder);
+    let console = Console::default();
+    let started = Instant::now();
+    let machine = Machine::new(&config, Box::new(console.clone())).unwrap();
+    eprintln!("ready to run after {:?}", started.elapsed());
+    let (outcome, stats) = machine.run(false).unwrap();
+    let said = console.0.lock().unwrap().clone();
+    Some((outcome, String::from_utf8(said).unwrap(), stats.unwrap()))
+}
+
+fn code() -> CodeAssembler {
+    CodeAssembler::new(32).unwrap()
+}
+
+#[test]
+fn the_kernel_gets_its_command_line_and_powers_off() {
+    let mut a = code();
+    say(&mut a, "hello ");
+    print_cmdline(&mut a);
+    power_off(&mut a);
+    let Some((outcome, said, stats)) = run("boot", a, |_, _| ()) else {
+        return;
+    };
+    assert_eq!((outcome, said.as_str()), (Outcome::PowerOff, "hello quiet"));
+    assert_eq!(stats.exits, 12);
+    assert_eq!(stats.by_reason()["out"], 12);
+    assert!(stats.rows.iter().all(|row| row.rip >= LOAD));
+}
+
+#[test]
+fn batches_reach_the_devices() {
+    let text = b"eleven OUTs";
+    let entries: Vec<Entry> = text
+        .iter()
+        .map(|&b| Entry::output(Width::Byte, 0x3f8, b.into()))
+        .collect();
+    let mut a = code();
+    ring(&mut a, &entries);
+    // The answer, as a digit beyond "0"
+    a.add(al, 0x30).unwrap();
+    a.mov(dx, 0x3f8u32).unwrap();
+    a.out(dx, al).unwrap();
+    power_off(&mut a);
+    let Some((outcome, said, stats)) = run("batch", a, |_, _| ()) else {
+        return;
+    };
+    assert_eq!(
+        (outcome, said.as_str()),
+        (Outcome::PowerOff, "eleven OUTs;")
+    );
+    assert_eq!(stats.exits, 3);
+    assert_eq!(stats.batches[&11], 1);
+}
+
+#[test]
+fn switched_off_nobody_answers() {
+    let mut a = code();
+    ring(&mut a, &[Entry::output(Width::Byte, 0x3f8, 65)]);
+    let mut no = a.create_label();
+    a.cmp(eax, -1000).unwrap();
+    a.jne(no).unwrap();
+    say(&mut a, "no answer");
+    a.set_label(&mut no).unwrap();
+    power_off(&mut a);
+    let off = |config: &mut Config, _: &Folder| config.transport = Transport::Off;
+    let Some((_, said, stats)) = run("off", a, off) else {
+        return;
+    };
+    assert_eq!(said, "no answer");
+    assert!(stats.batches.is_empty());
+}
+
+/// A sector by one string entry, on both kinds of controller.
+#[test]
+fn a_sector_goes_to_the_image_in_one_exit() {
+    for disk_bus in [DiskBus::Piix3, DiskBus::Legacy] {
+        let register = |port: u16, value| Entry::output(Width::Byte, 0x1f0 + port, value);
+        let mut a = code();
+        ring(
+            &mut a,
+            &[
+                register(6, 0xe0),
+                register(2, 1),
+                register(3, 2),
+                register(4, 0),
+                register(5, 0),
+                register(7, 0x30),
+                Entry::string(
+                    xkvm_host::abi::Direction::Out,
+                    Width::Word,
+                    0x1f0,
+                    LOAD,
+                    256,
+                ),
+                Entry::input(Width::Byte, 0x1f7),
+            ],
+        );
+        // The status read: ready, no error
+        let mut no = a.create_label();
+        a.cmp(dword_ptr(PAGE + 16 + 16 * 7 + 4), 0x50).unwrap();
+        a.jne(no).unwrap();
+        say(&mut a, "written");
+        a.set_label(&mut no).unwrap();
+        power_off(&mut a);
+        let mut image = PathBuf::new();
+        let mut copy = Vec::new();
+        let kept = Folder::new(&format!("disk-{disk_bus:?}"));
+        let disk = |config: &mut Config, _: &Folder| {
+            config.disk_bus = disk_bus;
+            image = kept.file("disk.img", &[0; 4096]);
+            copy = fs::read(&config.kernel).unwrap();
+            config.disks.push(Image {
+                path: image.clone(),
+                read_only: false,
+            });
+        };
+        let Some((outcome, said, stats)) = run("sector", a, disk) else {
+            return;
+        };
+        assert_eq!((outcome, said.as_str()), (Outcome::PowerOff, "written"));
+        assert_eq!(stats.by_reason()["batch"], 1);
+        let written = fs::read(&image).unwrap();
+        let sent = &copy[1024..copy.len().min(1536)];
+        assert_eq!(&written[1024..1024 + sent.len()], sent);
+        assert!(written[..1024].iter().all(|b| *b == 0));
+    }
+}
+
+#[test]
+fn resets_and_crashes_end_the_vm() {
+    let mut a = code();
+    a.mov(al, 0xfeu32).unwrap();
+    a.out(0x64, al).unwrap();
+    a.hlt().unwrap();
+    let Some((outcome, ..)) = run("reset", a, |_, _| ()) else {
+        return;
+    };
+    assert_eq!(outcome, Outcome::Reset);
+
+    let mut a = code();
+    // There is no interrupt table.
+    a.ud2().unwrap();
+    let (outcome, ..) = run("crash", a, |_, _| ()).unwrap();
+    assert_eq!(outcome, Outcome::TripleFault);
+}
+
+#[test]
+fn what_is_no_kernel_is_refused() {
+    let folder = Folder::new("refused");
+    if Kvm::new().is_err() {
+        eprintln!("SKIPPED: no /dev/kvm");
+        return;
+    }
+    let mut config = Config {
+        kernel: folder.file("text", &[b'x'; 2000]),
+        memory: 32 << 20,
+        ..Config::default()
+    };
+    let error = Machine::new(&config, Box::new(io::sink())).unwrap_err();
+    assert!(
+        format!("{error:#}").contains("is not a bzImage"),
+        "{error:#}"
+    );
+    config.kernel = folder.file("bzImage", &bzimage(code()));
+    config.cmdline = "x".repeat(300);
+    let error = Machine::new(&config, Box::new(io::sink())).unwrap_err();
+    assert!(format!("{error:#}").contains("command line"), "{error:#}");
+    config.memory = 1;
+    let error = Machine::new(&config, Box::new(io::sink())).unwrap_err();
+    assert!(format!("{error:#}").contains("16M"), "{error:#}");
+}
