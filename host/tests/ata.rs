@@ -230,7 +230,7 @@ fn action() -> impl Strategy<Value = Action> {
             |([write, long], lba, count, piece, seed)| Action::Dma {
                 write, long, lba, count, piece: piece * 64, seed,
             }),
-        1 => (0u8..5).prop_map(|n| Action::SetMultiple(1 << n)),
+        1 => (0usize..6).prop_map(|n| Action::SetMultiple([0, 1, 2, 4, 8, 16][n])),
         1 => any::<bool>().prop_map(Action::Flush),
         1 => Just(Action::Reset),
     ]
@@ -248,7 +248,7 @@ proptest! {
         let disk = MemDisk::new(SECTORS);
         let mut model = disk.bytes.lock().unwrap().clone();
         let mut driver = Driver::new([Some(disk.clone()), None], true);
-        let mut multiple = 0u8;
+        let mut multiple = 16u8;
         let mut flushes = 0;
         for action in actions {
             driver.irqs();

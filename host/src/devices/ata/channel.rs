@@ -9,7 +9,7 @@ use super::address::{Form, Geometry, TaskFile};
 use super::command::{Command, Feature, is_block};
 use super::dma::{DmaCommand, DmaEnd, Failure, Segment};
 use super::identify::identify;
-use super::{Disk, SECTOR, error, status};
+use super::{Disk, MAX_MULTIPLE, SECTOR, error, status};
 use crate::abi::Width;
 use crate::bus::Buffer;
 use crate::devices::irq::IrqLine;
@@ -26,7 +26,7 @@ pub(super) struct Drive {
     pub disk: Box<dyn Disk>,
     pub serial: String,
     pub geometry: Geometry,
-    /// Sectors in a block of the MULTIPLE commands; 0: not set.
+    /// Sectors in a block of the MULTIPLE commands; 0: switched off.
     pub multiple: u8,
     pub write_cache: bool,
     /// Transfer mode selected by SET FEATURES.
@@ -39,7 +39,8 @@ impl Drive {
             disk,
             serial: format!("XKVM{number:04}"),
             geometry: Geometry::DEFAULT,
-            multiple: 0,
+            // Drivers use it when they find it set, and do not set it themselves.
+            multiple: MAX_MULTIPLE,
             write_cache: true,
             mode: 0x0c,
         }
