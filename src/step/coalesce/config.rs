@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::accessors::{AccessorSpec, Accessors};
 use super::rule::Rule;
 
-/// Calls that only compute: they may stand in an operand. (include/linux/{compiler,kernel,bits,minmax}.h, byteorder, netdevice.)
+/// Calls that only compute: they may stand in an operand. (include/linux/{const,kconfig,compiler,kernel,bits,minmax}.h, byteorder, netdevice.)
 const PURE: &[&str] = &[
     "likely",
     "unlikely",
@@ -19,6 +19,12 @@ const PURE: &[&str] = &[
     "be32_to_cpu",
     "swab16",
     "swab32",
+    "_AC",
+    "_UL",
+    "_ULL",
+    "UL",
+    "ULL",
+    "IS_ENABLED",
     "BIT",
     "BIT_ULL",
     "GENMASK",
@@ -38,6 +44,11 @@ const PURE: &[&str] = &[
     "ntohs",
     "ntohl",
     "netdev_priv",
+    "virt_to_phys",
+    "phys_to_virt",
+    "virt_to_bus",
+    "isa_virt_to_bus",
+    "isa_bus_to_virt",
 ];
 
 /// A `coalesce-io` step as a recipe states it.

@@ -324,6 +324,8 @@ pub fn is_type(tokens: &[&str]) -> bool {
             || number(t)
             || t.ends_with("_t")
             || matches!(*t, "__force" | "__iomem" | "__user")
+            || matches!(*t, "uchar" | "ushort" | "uint" | "ulong")
+            || matches!(*t, "u_char" | "u_short" | "u_int" | "u_long")
     };
     let rest_is_stars = tokens[words.len()..].iter().all(|t| *t == "*" || known(t));
     rest_is_stars && words.iter().all(|t| known(t) || tagged && t == last)

@@ -37,6 +37,11 @@ fn macros_that_act_are_seen() {
     );
     blocked("#define GET inb", "outb(1, p); v = GET(p); outb(2, p);");
     joined("#define LOW(x) ((u8)(x))", "outb(LOW(v), p); outb(2, p);");
+    joined(
+        "#define LOW(x) ((ushort)(ulong)(x))",
+        "outw(LOW(v), p); outb(2, p);",
+    );
+    joined("#define SIZE _AC(64, UL)", "outb(SIZE, p); outb(2, p);");
 }
 
 #[test]
