@@ -43,6 +43,7 @@ fn the_guard_holds_for_the_whole_run() {
             kind: Kind::Outb,
             args: vec![Arg::Value, Arg::Port],
             pausing: false,
+            builtin: false,
         }],
         guard: Some("!hw->mmio".into()),
         ..CoalesceStep::default()
