@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use guestpatch::kernel::{Base, Tree};
 use guestpatch::recipe::run::{self, Plan, Status};
@@ -16,7 +16,7 @@ use super::{Choice, Ui};
 
 /// Writes a patch series for a kernel tree: a cover letter, one mail a patch, quilt's `series` and report.json.
 ///
-/// The tree is only read. `git am out/*.patch` applies the series.
+/// The tree is only read. `git am --empty=drop out/*.patch` applies the series (the cover letter is the empty one).
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -66,6 +66,7 @@ impl Series {
                 .hint("name one with -r; `guestpatch recipes list` shows all"));
         }
         if let Some(dir) = &self.output {
+            outside(dir, &self.tree)?;
             output::check(dir, self.force)?;
         }
         if let Some(name) = &self.apply {
@@ -87,6 +88,7 @@ impl Series {
         });
         bar.finish_and_clear();
         let mut plan = plan?;
+        plan.failures.extend(self.refused(&plan));
         if !plan.failures.is_empty() {
             return fail(ui, &plan);
         }
@@ -105,14 +107,27 @@ impl Series {
             self.target,
         );
         let json = report::to_json(&report);
-        self.write(ui, &series, &json)?;
-        if self.json {
-            ui.data(&json)?;
-        } else {
+        if !self.json {
             told(ui, &plan, &recipes);
-            ui.data(&summary(&series))?;
         }
+        self.write(ui, &series, &json)?;
+        ui.data(&if self.json { json } else { summary(&series) })?;
         Ok(0)
+    }
+
+    /// A recipe asked for by name that does not apply: leaving it out silently would not be what was asked.
+    fn refused(&self, plan: &Plan<'_>) -> Vec<Error> {
+        let named = |name: &String| self.choice.recipes.contains(name);
+        let refused = plan.recipes.iter().filter(|d| named(&d.recipe.name));
+        refused
+            .filter_map(|done| match &done.status {
+                Status::NotApplicable { because } => Some(
+                    Error::failed(format!("{} does not apply: {because}", done.recipe.name))
+                        .hint(format!("leave out `-r {}`", done.recipe.name)),
+                ),
+                _ => None,
+            })
+            .collect()
     }
 
     fn write(&self, ui: &Ui, series: &letters::Series, json: &str) -> Result<()> {
@@ -219,4 +234,22 @@ fn summary(series: &letters::Series) -> String {
         );
     }
     out
+}
+
+/// The tree is only read, so the output may not go into it.
+fn outside(dir: &Path, tree: &Path) -> Result<()> {
+    let dir = std::path::absolute(dir).map_err(|e| Error::io(dir, "find", &e))?;
+    // The folder itself is new: the nearest one above it that is there tells where it will be.
+    let real = dir.ancestors().find_map(|above| above.canonicalize().ok());
+    let root = tree
+        .canonicalize()
+        .map_err(|e| Error::io(tree, "find", &e))?;
+    if real.is_some_and(|real| real.starts_with(&root)) {
+        return Err(Error::usage(format!(
+            "the output directory {} lies in the kernel tree, which is only read",
+            dir.display()
+        ))
+        .hint("name a folder outside of it"));
+    }
+    Ok(())
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use guestpatch::c::headers::Headers;
+use guestpatch::step::Surroundings;
 use guestpatch::step::Verdict;
 use guestpatch::step::coalesce::{AccessorSpec, Arg, CoalesceStep, Compiled, Kind, Rule, run};
 
@@ -96,7 +98,15 @@ pub fn transform(setting: &Setting, functions: &[String]) -> Transformed {
     for (k, function) in functions.iter().enumerate() {
         let file = format!("{head}{function}\n");
         let read = |path: &str| path.ends_with("bus.h").then(|| BUS_H.into());
-        let (text, sites) = run(&step, "drivers/generated.c", file.as_bytes(), &read);
+        let (text, sites) = run(
+            &step,
+            "drivers/generated.c",
+            file.as_bytes(),
+            Surroundings {
+                read: &read,
+                headers: &Headers::default(),
+            },
+        );
         if sites.iter().any(|s| s.verdict == Verdict::Rewritten) {
             all.changed.insert(k);
         }

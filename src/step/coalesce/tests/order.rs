@@ -1,6 +1,6 @@
 //! Operations stay in order, and what is asked twice answers the same.
 
-use super::{CoalesceStep, Compiled, blocked, joined, rewrite, run};
+use super::{CoalesceStep, blocked, joined, rewrite};
 use crate::step::coalesce::{AccessorSpec, Arg, Kind};
 
 #[test]
@@ -56,8 +56,7 @@ fn the_guard_holds_for_the_whole_run() {
 #[test]
 fn each_branch_of_a_conditional_has_its_array() {
     let source = "void f(int p)\n{\n#ifdef A\n\tint x = 1;\n\n\toutb(1, p);\n\toutb(x, p);\n#else\n\tint y = 1;\n\n\toutb(1, p);\n\toutb(y, p);\n#endif\n}\n";
-    let step = Compiled::new(&CoalesceStep::default()).expect("a valid step");
-    let (text, _) = run(&step, "x.c", source.as_bytes(), &|_| None);
-    let text = String::from_utf8(text.expect("two runs")).expect("ASCII");
+    let (text, _) = rewrite(&CoalesceStep::default(), None, source);
+    let text = text.expect("two runs");
     assert_eq!(text.matches("struct io_insn").count(), 2, "{text}");
 }
