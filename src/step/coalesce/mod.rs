@@ -152,7 +152,15 @@ fn function(
                 range.start,
             )
         });
-        if let Some(hurdle) = taken.as_ref().or(homeless.as_ref()) {
+        let crowded = (emit::has_array(list, &syntax.masked) && step.guard.is_none()).then(|| {
+            Hurdle::new(
+                Rule::NameTaken,
+                "the block has the batches of an earlier step",
+                range.start,
+            )
+        });
+        let hurdle = taken.as_ref().or(homeless.as_ref()).or(crowded.as_ref());
+        if let Some(hurdle) = hurdle {
             for run in found.runs.drain(..) {
                 let first = start_of(&source, &items[*run.items.start()]);
                 sites.push(site(first, run.ops, 0, blocked(hurdle)));
