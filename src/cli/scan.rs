@@ -10,7 +10,7 @@ use guestpatch::{Error, Result};
 
 use super::{Choice, Ui};
 
-/// Lists every run of port I/O in a kernel, rewritten or left alone with the reason, most exits saved first.
+/// Lists every run of port I/O in a kernel: which recipe can rewrite it, or why none does; most exits saved first.
 ///
 /// All recipes that change C code take part, those that are no default included. Nothing is written.
 #[derive(Debug, clap::Args)]

@@ -16,7 +16,7 @@ use super::{Choice, Ui};
 
 /// Writes a patch series for a kernel tree: a cover letter, one mail a patch, quilt's `series` and report.json.
 ///
-/// The tree is only read. `git am out/*.patch` applies the series.
+/// The tree is only read. `git am --empty=drop out/*.patch` applies the series (the cover letter is the empty one).
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -87,6 +87,7 @@ impl Series {
         });
         bar.finish_and_clear();
         let mut plan = plan?;
+        plan.failures.extend(self.refused(&plan));
         if !plan.failures.is_empty() {
             return fail(ui, &plan);
         }
@@ -113,6 +114,21 @@ impl Series {
             ui.data(&summary(&series))?;
         }
         Ok(0)
+    }
+
+    /// A recipe asked for by name that does not apply: leaving it out silently would not be what was asked.
+    fn refused(&self, plan: &Plan<'_>) -> Vec<Error> {
+        let named = |name: &String| self.choice.recipes.contains(name);
+        let refused = plan.recipes.iter().filter(|d| named(&d.recipe.name));
+        refused
+            .filter_map(|done| match &done.status {
+                Status::NotApplicable { because } => Some(
+                    Error::failed(format!("{} does not apply: {because}", done.recipe.name))
+                        .hint(format!("leave out `-r {}`", done.recipe.name)),
+                ),
+                _ => None,
+            })
+            .collect()
     }
 
     fn write(&self, ui: &Ui, series: &letters::Series, json: &str) -> Result<()> {

@@ -180,10 +180,7 @@ fn run_one(
         .all(|i| recipe.steps[*i].action.is_file_wise());
     let holding = holding.unwrap_or_default();
     if all_file_wise && holding.is_empty() {
-        let words = recipe.needles.join(", ");
-        return Ok(Ran::Nothing(format!(
-            "none of its files has a word of {words}"
-        )));
+        return nothing_to_read(recipe, chosen, overlay);
     }
     check_expectation(recipe, &holding, done)?;
     let mut changes = Vec::new();
@@ -202,6 +199,26 @@ fn run_one(
         (true, 0) => Ran::Nothing("it found nothing to change".into()),
         (true, _) => Ran::Already,
     })
+}
+
+/// What it means that no file has a needle: the work is done, or it was never there.
+fn nothing_to_read(recipe: &Recipe, chosen: &Chosen, overlay: &Overlay<'_>) -> Result<Ran> {
+    let traces: Vec<&str> = recipe
+        .steps
+        .iter()
+        .filter_map(|s| s.action.trace())
+        .collect();
+    if !traces.is_empty() {
+        let traces = Needles::words(&traces)?;
+        let (found, _) = files::search_in(overlay, &chosen.files, &traces, &|_, _| {}, &|_, _| ())?;
+        if !found.is_empty() {
+            return Ok(Ran::Already);
+        }
+    }
+    let words = recipe.needles.join(", ");
+    Ok(Ran::Nothing(format!(
+        "none of its files has any of the words {words}"
+    )))
 }
 
 fn check_expectation(recipe: &Recipe, files: &[String], done: &Done<'_>) -> Result<()> {

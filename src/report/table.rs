@@ -32,7 +32,7 @@ pub fn scan(scan: &Scan, limit: usize, width: Option<usize>) -> String {
     if !rows.is_empty() {
         let _ = writeln!(
             out,
-            "{HEAD}{:>5}  {:>4}  {:<place$}  {:<function$}  verdict{HEAD:#}",
+            "{HEAD}{:>5}  {:>4}  {:<place$}  {:<function$}  recipe, or obstacle{HEAD:#}",
             "saves", "ops", "place", "function"
         );
     }
@@ -65,7 +65,7 @@ pub fn scan(scan: &Scan, limit: usize, width: Option<usize>) -> String {
 
 fn sums(totals: &Totals, files: usize, width: Option<usize>) -> String {
     let mut out = format!(
-        "{HEAD}{} in {}: {} rewritten, saving {}; {} left alone{HEAD:#}\n",
+        "{HEAD}{} in {}: {} can be rewritten, saving {}; {} left alone{HEAD:#}\n",
         count(totals.sites, "place"),
         count(files, "file"),
         totals.rewritten,
@@ -111,7 +111,7 @@ impl Row {
     fn of(found: &Found) -> Self {
         let site = &found.site;
         let (verdict, rewritten) = match &site.verdict {
-            Verdict::Rewritten => (format!("rewritten by {}", found.recipe), true),
+            Verdict::Rewritten => (found.recipe.clone(), true),
             Verdict::Blocked { code, reason, line } if *line == site.line => {
                 (format!("{code}: {reason}"), false)
             }
@@ -213,10 +213,10 @@ mod tests {
     fn a_wide_table() {
         insta::assert_snapshot!(plain(&super::scan(&example(), 10, None)), @r"
         saves   ops  place                                   function       verdict
-           10    11  drivers/ata/libata-sff.c:12             some_function  rewritten by io-generic
+           10    11  drivers/ata/libata-sff.c:12             some_function  can go, by io-generic
             -     3  drivers/net/ethernet/8390/lib8390.c:12  some_function  call: a call of `udelay` stands between (line 14)
 
-        2 places in 2 files: 1 rewritten, saving 10 exits; 1 left alone
+        2 places in 2 files: 1 can be rewritten, saving 10 exits; 1 left alone
           call 1
         ");
     }
@@ -229,7 +229,7 @@ mod tests {
            10    11  drivers/ata/libata-sff.c:12  some_function  rewritten b…
         … and 1 more, see --limit
 
-        2 places in 2 files: 1 rewritten, saving 10 exits; 1 left alone
+        2 places in 2 files: 1 can be rewritten, saving 10 exits; 1 left alone
           call 1
         ");
         assert!(text.lines().all(|l| l.chars().count() <= 70));

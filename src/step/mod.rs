@@ -243,6 +243,15 @@ impl Action {
         matches!(self, Self::CoalesceIo(_) | Self::Rewrite(_))
     }
 
+    /// A word that a file-wise step leaves in the files it changed, if there is one.
+    pub fn trace(&self) -> Option<&str> {
+        match self {
+            Self::CoalesceIo(_) => Some("xkvm_io_coalesce"),
+            Self::Rewrite(step) => step.trace(),
+            _ => None,
+        }
+    }
+
     /// What must be true for its changes to be right, beyond the code it reads; a sentence each.
     pub fn assumptions(&self) -> &'static [&'static str] {
         match self {

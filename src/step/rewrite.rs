@@ -86,6 +86,7 @@ impl Config {
             ));
         }
         Ok(Rewrite {
+            trace: longest_word(&to.fixed()).filter(|w| !fixed.contains(w.as_str())),
             done: compile(self.to.get_ref()).ok(),
             functions: crate::recipe::load::names(&self.functions)?,
             pattern,
@@ -230,6 +231,7 @@ pub struct Rewrite {
     /// A word of the pattern: functions without it are not parsed.
     word: String,
     to: Replacement,
+    trace: Option<String>,
     functions: NameGlobs,
     include: Option<String>,
     saves: usize,
@@ -248,6 +250,11 @@ impl Rewrite {
     /// The header that changed files need.
     pub(super) fn include(&self) -> Option<&str> {
         self.include.as_deref()
+    }
+
+    /// A word of the replacement that the pattern does not have.
+    pub(super) fn trace(&self) -> Option<&str> {
+        self.trace.as_deref()
     }
 
     /// Rewrites every match in the functions of one file.
