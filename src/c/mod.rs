@@ -5,7 +5,7 @@ mod conditional;
 pub mod edit;
 pub mod functions;
 pub mod idioms;
-mod lex;
+pub(crate) mod lex;
 pub mod macros;
 pub mod mask;
 pub mod parse;
