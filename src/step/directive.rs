@@ -94,15 +94,17 @@ pub struct ReplaceConfig {
 impl ReplaceConfig {
     pub(super) fn compile(self) -> Result<ReplaceDefine, Fault> {
         let text = self.text.get_ref().trim();
+        let start = lex::skip_blank(text.as_bytes(), 0);
         let lines = lex::directives(text.as_bytes());
-        let one = matches!(&lines[..], [line] if *line == (0..text.len()));
-        if !one || defined(text.as_bytes(), &(0..text.len())) != Some(self.name.as_str()) {
+        let one = matches!(&lines[..], [line] if *line == (start..text.len()));
+        if !one || defined(text.as_bytes(), &(start..text.len())) != Some(self.name.as_str()) {
             return Err(Fault::at(
                 self.text.span(),
                 format!("this is not one `#define {}`", self.name),
             ));
         }
         Ok(ReplaceDefine {
+            commented: start > 0,
             text: text.to_owned(),
             name: self.name,
         })
@@ -114,6 +116,8 @@ impl ReplaceConfig {
 pub struct ReplaceDefine {
     name: String,
     text: String,
+    /// The text brings a comment, which replaces those right above.
+    commented: bool,
 }
 
 impl ReplaceDefine {
@@ -129,8 +133,9 @@ impl ReplaceDefine {
         let Some(first) = lines.first() else {
             return outcome;
         };
-        if lines.iter().all(|l| text[(*l).clone()] == with[..]) {
-            outcome.already = lines.len();
+        let range = self.place(text, first);
+        if lines.len() == 1 && text[range.clone()] == with[..] {
+            outcome.already = 1;
             return outcome;
         }
         let line = line_of(text, first.start);
@@ -138,12 +143,26 @@ impl ReplaceDefine {
             let reason = format!("`{}` is defined {} times", self.name, lines.len());
             blocked("several", &reason, line)
         } else {
-            let range = (*first).clone();
             outcome.text = Some(apply(text, vec![Edit { range, with }]));
             Verdict::Rewritten
         };
         outcome.sites.push(site(path, line, &self.name, verdict));
         outcome
+    }
+}
+
+impl ReplaceDefine {
+    /// What is replaced: the line, and the comments above it when there is a new one.
+    fn place(&self, text: &[u8], line: &Range<usize>) -> Range<usize> {
+        let mut start = line.start;
+        while self.commented {
+            let above = before_comment(text, start);
+            if above == start {
+                break;
+            }
+            start = above;
+        }
+        start..line.end
     }
 }
 
@@ -209,9 +228,25 @@ mod tests {
     }
 
     #[test]
+    fn a_new_comment_replaces_the_old_ones() {
+        let keys = "name = 'W'\ntext = '''\n/* new */\n#define W 1\n'''\n";
+        let step = toml::from_str::<ReplaceConfig>(keys)
+            .unwrap()
+            .compile()
+            .unwrap();
+        let once = step
+            .edit("a.c", b"int a;\n/* old */\n/* older */\n#define W 2\n")
+            .text
+            .unwrap();
+        assert_eq!(once, b"int a;\n/* new */\n#define W 1\n");
+        assert_eq!(step.edit("a.c", &once).already, 1);
+    }
+
+    #[test]
     fn one_definition_is_replaced() {
         let step = ReplaceDefine {
             name: "W".into(),
+            commented: false,
             text: "#define W(a)\tw(a)".into(),
         };
         let once = step.edit(
