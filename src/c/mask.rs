@@ -530,8 +530,8 @@ impl<'a> Masker<'a> {
             return None;
         }
         self.blank(i, at);
-        for k in first..last {
-            self.out[k] = if lex::is_word(t[k]) { t[k] } else { b'_' };
+        for (to, from) in self.out[first..last].iter_mut().zip(&t[first..last]) {
+            *to = if lex::is_word(*from) { *from } else { b'_' };
         }
         if words.len() > 1 || is_type_word(&t[first..last]) {
             self.out[first] = self.out[first].to_ascii_uppercase();

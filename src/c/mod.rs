@@ -4,6 +4,7 @@
 mod conditional;
 pub mod edit;
 pub mod functions;
+pub mod headers;
 pub mod idioms;
 pub(crate) mod lex;
 pub mod macros;

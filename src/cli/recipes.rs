@@ -92,7 +92,6 @@ impl Recipes {
 }
 
 #[derive(serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
 struct Listed<'a> {
     name: &'a str,
     version: u32,

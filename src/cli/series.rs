@@ -107,13 +107,11 @@ impl Series {
             self.target,
         );
         let json = report::to_json(&report);
-        self.write(ui, &series, &json, plan.fragment())?;
-        if self.json {
-            ui.data(&json)?;
-        } else {
+        if !self.json {
             told(ui, &plan, &recipes);
-            ui.data(&summary(&series))?;
         }
+        self.write(ui, &series, &json, plan.fragment())?;
+        ui.data(&if self.json { json } else { summary(&series) })?;
         Ok(0)
     }
 

@@ -62,7 +62,7 @@ impl Globs {
             let glob = GlobBuilder::new(path)
                 .literal_separator(true)
                 .build()
-                .map_err(|e| Error::usage(format!("bad file pattern `{pattern}`: {e}")))?;
+                .map_err(|e| Error::usage(format!("bad file pattern `{pattern}`: {}", e.kind())))?;
             set.add(glob);
             if !pattern.starts_with('!') {
                 roots.push(literal_folder(path).to_owned());
@@ -204,14 +204,14 @@ impl Needles {
             }
             // A shorter needle can stand alone where the longest does not only if the longest is not one word.
             if self.mixed {
-                let here = self
+                let mut here = self
                     .words
                     .iter()
                     .map(|w| (w, m.start()..m.start() + w.len()));
                 let alone = |(w, range): &(&String, Range<usize>)| {
                     text[m.start()..].starts_with(w.as_bytes()) && stands_alone(text, range.clone())
                 };
-                if let Some((_, range)) = here.filter(alone).next() {
+                if let Some((_, range)) = here.find(alone) {
                     return Some(range);
                 }
             }
@@ -420,6 +420,9 @@ fn with_content<R>(overlay: &Overlay, path: &str, f: impl FnOnce(&[u8]) -> R) ->
     Ok(result)
 }
 
+/// The first size of a buffer: most files fit.
+const FIRST: usize = 256 << 10;
+
 /// A larger buffer is given back after use: the tree has a few register headers of 15 MB and more.
 const KEPT: usize = 4 << 20;
 
@@ -428,7 +431,18 @@ fn fill(mut file: File, buffer: &mut Vec<u8>) -> std::io::Result<usize> {
     let mut length = 0;
     loop {
         if length == buffer.len() {
-            buffer.resize((buffer.len() * 2).max(128 << 10), 0);
+            // Beyond the usual sizes, exactly what the file needs (and a byte to see its end).
+            let whole = if length < FIRST {
+                0
+            } else {
+                usize::try_from(file.metadata()?.len()).unwrap_or(0)
+            };
+            let more = if whole > length {
+                whole + 1
+            } else {
+                length + FIRST
+            };
+            buffer.resize(more, 0);
         }
         match file.read(&mut buffer[length..]) {
             Ok(0) => return Ok(length),

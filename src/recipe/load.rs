@@ -33,7 +33,24 @@ pub fn load(text: &str, source: Source, overrides: &[Override]) -> Result<Recipe
         .iter()
         .filter(|o| o.recipe == *front.name.get_ref())
         .collect();
-    let (front, raw_steps, parameters) = schema::read(front_text, &mine).map_err(in_front)?;
+    // It could be read as it is, so what is wrong now is wrong with the overrides, which stand in no file.
+    let of_override = |fault: Fault| {
+        let fault = Fault {
+            span: None,
+            ..fault
+        };
+        let names: Vec<String> = mine
+            .iter()
+            .map(|o| format!("{}.{}", o.recipe, o.key))
+            .collect();
+        let error = place(text, 0, &file, fault);
+        Error {
+            message: format!("--set {}: {}", names.join(", "), error.message),
+            place: None,
+            ..error
+        }
+    };
+    let (front, raw_steps, parameters) = schema::read(front_text, &mine).map_err(of_override)?;
 
     let mut recipe = check_front(front, source).map_err(in_front)?;
     recipe.requires_at = line_and_column(text, parts.front.start + recipe.requires_at.0);

@@ -6,10 +6,11 @@ use serde::Serialize;
 
 use super::select::{Chosen, Selection, select};
 use super::{PatchMode, Recipe, load::SUBJECT_MAX};
+use crate::c::headers::Headers;
 use crate::kernel::files::{self, Globs, Needles};
 use crate::kernel::{Overlay, Tree};
 use crate::series::{FileChange, Patch};
-use crate::step::{Context, Site, Verdict};
+use crate::step::{Context, Site, Surroundings, Verdict};
 use crate::{Error, Result};
 
 /// What became of a recipe on a tree.
@@ -155,7 +156,12 @@ fn run_one(
         let mut changed = Vec::new();
         if action.is_file_wise() {
             let read = |other: &str| overlay.read(other).ok().flatten();
-            let visit = |path: &str, text: &[u8]| action.edit(path, text, &read);
+            // Anew for each step: the one before may have changed a header.
+            let around = Surroundings {
+                read: &read,
+                headers: &Headers::default(),
+            };
+            let visit = |path: &str, text: &[u8]| action.edit(path, text, around);
             let (paths, needles) = match &holding {
                 None => (&chosen.files, Needles::words(&recipe.needles)?),
                 Some(paths) => (paths, Needles::any()),

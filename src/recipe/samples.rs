@@ -3,7 +3,8 @@
 use similar::TextDiff;
 
 use super::{Expected, Recipe, Sample};
-use crate::step::{Site, Verdict};
+use crate::c::headers::Headers;
+use crate::step::{Site, Surroundings, Verdict};
 
 /// Runs `sample` through the file-wise steps of `recipe`, whatever their `when` says.
 ///
@@ -62,11 +63,14 @@ fn apply(recipe: &Recipe, text: &str) -> (String, Vec<Site>) {
     // A snippet without includes is about the code alone.
     let with_header = memchr::memmem::find(&text, b"#include").is_some();
     for step in recipe.steps.iter().filter(|s| s.action.is_file_wise()) {
-        let nothing = |_: &str| None;
+        let alone = Surroundings {
+            read: &|_| None,
+            headers: &Headers::default(),
+        };
         let outcome = if with_header {
-            step.action.edit("sample.c", &text, &nothing)
+            step.action.edit("sample.c", &text, alone)
         } else {
-            step.action.edit_code("sample.c", &text, &nothing)
+            step.action.edit_code("sample.c", &text, alone)
         };
         sites.extend(outcome.sites);
         text = outcome.text.unwrap_or(text);

@@ -7,9 +7,10 @@ use serde::Serialize;
 use super::Recipe;
 use super::select::{Selection, select};
 use crate::Result;
+use crate::c::headers::Headers;
 use crate::kernel::files::{self, Globs, Needles, Scanned};
 use crate::kernel::{Overlay, Tree};
-use crate::step::Site;
+use crate::step::{Site, Surroundings};
 
 /// A site and the recipe that found it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -46,6 +47,7 @@ pub fn scan(
 ) -> Result<Scan> {
     let overlay = Overlay::new(tree);
     let mut scan = Scan::default();
+    let headers = Headers::default();
     let mut seen: BTreeSet<(String, usize, String)> = BTreeSet::new();
     for recipe in recipes {
         let chosen = match select(recipe, &overlay, only)? {
@@ -63,10 +65,14 @@ pub fn scan(
             .collect();
         let needles = Needles::words(&recipe.needles)?;
         let read = |other: &str| overlay.read(other).ok().flatten();
+        let around = Surroundings {
+            read: &read,
+            headers: &headers,
+        };
         let visit = |path: &str, text: &[u8]| -> Vec<Site> {
             actions
                 .iter()
-                .flat_map(|a| a.edit(path, text, &read).sites)
+                .flat_map(|a| a.edit(path, text, around).sites)
                 .collect()
         };
         let told = |done, all| progress(&recipe.name, done, all);

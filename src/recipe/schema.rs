@@ -168,22 +168,20 @@ fn read_step(span: Range<usize>, mut table: DeTable<'_>) -> Result<RawStep, Faul
     Ok(RawStep { span, when, action })
 }
 
+/// Replaces the key where it stands; sets it in every step that knows it, or else in the recipe.
 fn override_key<'t>(
     table: &mut DeTable<'t>,
     steps: &mut [(Range<usize>, DeTable<'t>)],
     change: &'t Override,
 ) {
     let set = |table: &mut DeTable<'t>| {
-        // The place of what is replaced, so that a wrong value is reported at a real place.
-        let (key, span) = match table.remove_entry(change.key.as_str()) {
-            Some((key, old)) => (key, old.span()),
-            None => (Spanned::new(0..0, Cow::Borrowed(change.key.as_str())), 0..0),
-        };
+        let key = Spanned::new(0..0, Cow::Borrowed(change.key.as_str()));
         let value = match DeValue::parse(&change.value) {
-            Ok(value) => respan(value.into_inner(), &span),
+            Ok(value) => value.into_inner(),
             Err(_) => DeValue::String(Cow::Borrowed(&change.value)),
         };
-        table.insert(key, Spanned::new(span, value));
+        table.remove(change.key.as_str());
+        table.insert(key, Spanned::new(0..0, value));
     };
     if let Some(value) = table.get_mut(parameters::KEY)
         && let DeValue::Table(known) = value.get_mut()
@@ -191,27 +189,19 @@ fn override_key<'t>(
     {
         return set(known);
     }
-    let mut holders = steps
-        .iter_mut()
-        .map(|(_, s)| s)
-        .filter(|s| s.contains_key(change.key.as_str()))
-        .peekable();
-    if holders.peek().is_some() {
-        holders.for_each(set);
-    } else {
-        set(table);
+    let unknown = format!("unknown key `{}`", change.key);
+    let mut known = false;
+    for (span, step) in steps.iter_mut() {
+        let mut with = step.clone();
+        set(&mut with);
+        // A wrong value is kept, to be reported; only a key the step does not have is not.
+        if !read_step(span.clone(), with.clone()).is_err_and(|f| f.message == unknown) {
+            *step = with;
+            known = true;
+        }
     }
-}
-
-fn respan<'t>(value: DeValue<'t>, span: &Range<usize>) -> DeValue<'t> {
-    match value {
-        DeValue::Array(items) => DeValue::Array(
-            items
-                .into_iter()
-                .map(|i| Spanned::new(span.clone(), respan(i.into_inner(), span)))
-                .collect(),
-        ),
-        other => other,
+    if !known {
+        set(table);
     }
 }
 

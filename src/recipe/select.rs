@@ -9,7 +9,7 @@ use crate::kernel::files::{self, Globs};
 #[derive(Debug)]
 pub enum Selection {
     /// It applies.
-    Applies(Chosen),
+    Applies(Box<Chosen>),
     /// It does not; a clause that follows "because".
     Not(String),
 }
@@ -72,11 +72,11 @@ pub fn select(recipe: &Recipe, overlay: &Overlay<'_>, only: Option<&Globs>) -> R
     } else {
         Vec::new()
     };
-    Ok(Selection::Applies(Chosen {
+    Ok(Selection::Applies(Box::new(Chosen {
         steps,
         files,
         facts,
-    }))
+    })))
 }
 
 /// The recipe's files that are there, sorted.

@@ -8,7 +8,6 @@ use crate::recipe::scan::{Found, Scan};
 
 /// The document.
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct ScanReport<'a> {
     /// Counts up when the meaning of a key changes.
     pub format: u32,

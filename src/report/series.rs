@@ -15,7 +15,6 @@ const SUPPORT: &str = "xkvm-io";
 
 /// The document.
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct SeriesReport<'a> {
     /// Counts up when the meaning of a key changes.
     pub format: u32,
@@ -41,7 +40,6 @@ pub struct SeriesReport<'a> {
 
 /// What the series is made against.
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct BaseReport<'a> {
     name: &'a str,
     /// The commit of HEAD; absent for an unpacked archive.
@@ -52,7 +50,6 @@ pub struct BaseReport<'a> {
 
 /// The wire format, with the defaults a host offers.
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct Abi {
     version: u32,
     transports: Vec<&'static str>,
@@ -80,7 +77,6 @@ impl Abi {
 
 /// What became of one recipe.
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct RecipeReport<'a> {
     name: &'a str,
     version: u32,
@@ -96,7 +92,6 @@ pub struct RecipeReport<'a> {
 
 /// One patch.
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct PatchReport<'a> {
     number: usize,
     file: String,

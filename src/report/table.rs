@@ -32,8 +32,12 @@ pub fn scan(scan: &Scan, limit: usize, width: Option<usize>) -> String {
     if !rows.is_empty() {
         let _ = writeln!(
             out,
-            "{HEAD}{:>5}  {:>4}  {:<place$}  {:<function$}  recipe, or obstacle{HEAD:#}",
-            "saves", "ops", "place", "function"
+            "{HEAD}{:>5}  {:>4}  {:<place$}  {:<function$}  {}{HEAD:#}",
+            "saves",
+            "ops",
+            "place",
+            "function",
+            cut_right("recipe, or obstacle", verdict)
         );
     }
     for row in &rows {
@@ -212,8 +216,8 @@ mod tests {
     #[test]
     fn a_wide_table() {
         insta::assert_snapshot!(plain(&super::scan(&example(), 10, None)), @r"
-        saves   ops  place                                   function       verdict
-           10    11  drivers/ata/libata-sff.c:12             some_function  can go, by io-generic
+        saves   ops  place                                   function       recipe, or obstacle
+           10    11  drivers/ata/libata-sff.c:12             some_function  io-generic
             -     3  drivers/net/ethernet/8390/lib8390.c:12  some_function  call: a call of `udelay` stands between (line 14)
 
         2 places in 2 files: 1 can be rewritten, saving 10 exits; 1 left alone
@@ -225,8 +229,8 @@ mod tests {
     fn a_narrow_and_limited_table() {
         let text = plain(&super::scan(&example(), 1, Some(70)));
         insta::assert_snapshot!(text, @r"
-        saves   ops  place                        function       verdict
-           10    11  drivers/ata/libata-sff.c:12  some_function  rewritten b…
+        saves   ops  place                        function       recipe, or …
+           10    11  drivers/ata/libata-sff.c:12  some_function  io-generic
         … and 1 more, see --limit
 
         2 places in 2 files: 1 can be rewritten, saving 10 exits; 1 left alone

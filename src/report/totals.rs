@@ -8,7 +8,6 @@ use crate::step::{Site, Verdict};
 
 /// Sums over sites.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct Totals {
     /// Places found.
     pub sites: usize,

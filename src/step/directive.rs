@@ -155,12 +155,12 @@ impl ReplaceDefine {
     /// What is replaced: the line, and the comments above it when there is a new one.
     fn place(&self, text: &[u8], line: &Range<usize>) -> Range<usize> {
         let mut start = line.start;
-        while self.commented {
-            let above = before_comment(text, start);
-            if above == start {
-                break;
+        if self.commented {
+            let mut above = before_comment(text, start);
+            while above < start {
+                start = above;
+                above = before_comment(text, start);
             }
-            start = above;
         }
         start..line.end
     }

@@ -29,6 +29,7 @@ use serde::{Deserialize, Serialize};
 use toml::de::ValueDeserializer;
 
 use crate::Result;
+use crate::c::headers::Headers;
 use crate::kernel::Overlay;
 use crate::recipe::facts::Facts;
 use crate::recipe::{Assets, Recipe};
@@ -46,6 +47,7 @@ pub enum Verdict {
         /// A sentence for people.
         reason: String,
         /// The line (from 1) of what blocks it.
+        #[serde(rename = "obstacle_line")]
         line: usize,
     },
 }
@@ -99,8 +101,14 @@ pub struct FileOutcome {
     pub already: usize,
 }
 
-/// Reads another file of the tree (a header, say); `None` when it is not there.
-pub type Reader<'a> = &'a (dyn Fn(&str) -> Option<Vec<u8>> + Sync);
+/// The rest of the tree around a file: what its names stand for.
+#[derive(Clone, Copy)]
+pub struct Surroundings<'a> {
+    /// Reads another file of the tree (a header, say); `None` when it is not there.
+    pub read: &'a (dyn Fn(&str) -> Option<Vec<u8>> + Sync),
+    /// What has been learnt of the tree's headers so far.
+    pub headers: &'a Headers,
+}
 
 /// Something wrong in a step of a recipe, with its place in the front matter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -308,8 +316,8 @@ impl Action {
     }
 
     /// Runs a file-wise step on one file, and adds the header it needs; a tree-wise step changes nothing.
-    pub fn edit(&self, path: &str, text: &[u8], read: Reader<'_>) -> FileOutcome {
-        let mut outcome = self.edit_code(path, text, read);
+    pub fn edit(&self, path: &str, text: &[u8], around: Surroundings<'_>) -> FileOutcome {
+        let mut outcome = self.edit_code(path, text, around);
         let header = match self {
             Self::CoalesceIo(_) => Some(BATCH_HEADER),
             Self::Rewrite(step) => step.include(),
@@ -325,10 +333,10 @@ impl Action {
     }
 
     /// Runs a file-wise step on one file or snippet, without a look at its headers.
-    pub fn edit_code(&self, path: &str, text: &[u8], read: Reader<'_>) -> FileOutcome {
+    pub fn edit_code(&self, path: &str, text: &[u8], around: Surroundings<'_>) -> FileOutcome {
         match self {
             Self::CoalesceIo(step) => {
-                let (changed, sites) = coalesce::run(step, path, text, read);
+                let (changed, sites) = coalesce::run(step, path, text, around);
                 FileOutcome {
                     text: changed,
                     sites,

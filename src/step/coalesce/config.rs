@@ -62,6 +62,9 @@ pub struct CoalesceStep {
     /// Calls without effects that may stand in operands.
     #[serde(default)]
     pub pure: Vec<String>,
+    /// Globs of names that are constants although no macro in reach says so: enumerators.
+    #[serde(default)]
+    pub constants: Vec<String>,
     /// Structure members that may be stored to inside a run: no device and no interrupt handler looks at them.
     #[serde(default)]
     pub stores: Vec<String>,
@@ -86,6 +89,7 @@ impl Default for CoalesceStep {
             guard: None,
             transparent: Vec::new(),
             pure: Vec::new(),
+            constants: Vec::new(),
             stores: Vec::new(),
             pauses_are_void: false,
             max_ops: default_max_ops(),
@@ -106,6 +110,7 @@ pub struct Compiled {
     pub guard: Option<String>,
     transparent: Vec<String>,
     pure: Vec<String>,
+    constants: globset::GlobSet,
     /// See [`CoalesceStep::stores`].
     pub stores: Vec<String>,
     /// See [`CoalesceStep::pauses_are_void`].
@@ -128,14 +133,9 @@ impl Compiled {
                 step.max_ops
             ));
         }
-        let functions = if step.functions.is_empty() {
-            None
-        } else {
-            let mut set = globset::GlobSetBuilder::new();
-            for glob in &step.functions {
-                set.add(globset::Glob::new(glob).map_err(|e| e.to_string())?);
-            }
-            Some(set.build().map_err(|e| e.to_string())?)
+        let functions = match step.functions.as_slice() {
+            [] => None,
+            globs => Some(glob_set(globs)?),
         };
         let accessors = Accessors::new(&step.accessors, &step.accessor)?;
         let words = aho_corasick::AhoCorasick::new(accessors.words()).map_err(|e| e.to_string())?;
@@ -146,6 +146,7 @@ impl Compiled {
             guard: step.guard.clone(),
             transparent: step.transparent.clone(),
             pure: step.pure.clone(),
+            constants: glob_set(&step.constants)?,
             stores: step.stores.clone(),
             pauses_are_void: step.pauses_are_void,
             max_ops: step.max_ops,
@@ -178,8 +179,21 @@ impl Compiled {
         })
     }
 
+    /// Whether the recipe vouches for `name` as a constant.
+    pub fn is_constant(&self, name: &str) -> bool {
+        self.constants.is_match(name)
+    }
+
     /// Whether a statement that calls `name` may stand inside a run.
     pub fn is_transparent(&self, name: &str) -> bool {
         self.transparent.iter().any(|t| t == name)
     }
+}
+
+fn glob_set(globs: &[String]) -> Result<globset::GlobSet, String> {
+    let mut set = globset::GlobSetBuilder::new();
+    for glob in globs {
+        set.add(globset::Glob::new(glob).map_err(|e| e.to_string())?);
+    }
+    set.build().map_err(|e| e.to_string())
 }

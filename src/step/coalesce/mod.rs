@@ -29,7 +29,7 @@ use self::items::{Item, Reader};
 use self::rule::Hurdle;
 use self::scope::Scope;
 use self::source::FunctionSource;
-use super::{Reader as ReadFile, Site, Verdict};
+use super::{Site, Surroundings, Verdict};
 use crate::c::edit::{Edit, apply, line_of};
 use crate::c::functions::{FunctionSpan, functions};
 use crate::c::macros::Macros;
@@ -38,18 +38,18 @@ use crate::c::parse;
 /// Names that generated code uses: a file that has its own meaning for them is left alone.
 const OWN_NAMES: [&str; 5] = ["io_out", "io_len", "IO_OUT", "IO_IN", "IO_VAL"];
 
-/// Applies `step` to one file. `read` gives other files of the tree (headers), by path.
+/// Applies `step` to one file. `around` gives other files of the tree (headers).
 ///
 /// Returns the new text when something was rewritten (without the `#include` it needs), and every site.
 pub fn run(
     step: &Compiled,
     path: &str,
     text: &[u8],
-    read: ReadFile<'_>,
+    around: Surroundings<'_>,
 ) -> (Option<Vec<u8>>, Vec<Site>) {
     let mut edits = Vec::new();
     let mut sites = Vec::new();
-    let macros = Macros::for_file(read, path, text);
+    let macros = Macros::with_headers(around.headers, around.read, path, text);
     for span in functions(text) {
         if step.wants(&span.name) && step.mentions_accessor(&text[span.body.clone()]) {
             function(step, path, text, &macros, &span, &mut edits, &mut sites);

@@ -96,6 +96,7 @@ impl FunctionSource<'_> {
     pub fn is_stable(&self, place: &Place) -> bool {
         match place {
             Place::Local(_) => true,
+            Place::Name(name) if self.step.is_constant(name) => true,
             Place::Name(name) => {
                 !self.macros.get(name).is_empty()
                     && self.expand(name, MACRO_DEPTH).is_some_and(|p| p.is_empty())

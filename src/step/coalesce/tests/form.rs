@@ -1,6 +1,7 @@
 //! What generated code looks like.
 
 use super::{CoalesceStep, codes, rewrite, saved};
+use crate::c::headers::Headers;
 use crate::step::coalesce::{AccessorSpec, Arg, Kind};
 
 /// The rewritten function, without the file's head.
@@ -212,7 +213,7 @@ fn bytes_that_are_no_utf8_and_crlf_survive() {
     let source =
         b"void f(int p)\r\n{\r\n\tint a;\r\n\r\n\toutb(1, p); /* \xe9 */\r\n\toutb(2, p);\r\n}\r\n";
     let step = super::Compiled::new(&CoalesceStep::default()).unwrap();
-    let (text, _) = super::run(&step, "x.c", source, &|_| None);
+    let (text, _) = super::run(&step, "x.c", source, super::alone(&Headers::default()));
     let text = text.unwrap();
     assert!(text.windows(5).any(|w| w == b"/* \xe9 "));
     let head = memchr::memmem::find(&text, b"void").unwrap();

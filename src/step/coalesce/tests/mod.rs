@@ -4,13 +4,27 @@ mod form;
 mod rules;
 
 use super::{CoalesceStep, Compiled, Rule, run};
-use crate::step::{Site, Verdict};
+use crate::c::headers::Headers;
+use crate::step::{Site, Surroundings, Verdict};
+
+/// A file without any other around it.
+fn alone(headers: &Headers) -> Surroundings<'_> {
+    Surroundings {
+        read: &|_| None,
+        headers,
+    }
+}
 
 /// Rewrites `source` with the built-in accessor tables.
 fn rewrite(step: &CoalesceStep, off: Option<Rule>, source: &str) -> (Option<String>, Vec<Site>) {
     let mut compiled = Compiled::new(step).expect("a valid step");
     compiled.disabled = off;
-    let (text, sites) = run(&compiled, "drivers/x.c", source.as_bytes(), &|_| None);
+    let (text, sites) = run(
+        &compiled,
+        "drivers/x.c",
+        source.as_bytes(),
+        alone(&Headers::default()),
+    );
     (
         text.map(|t| String::from_utf8(t).expect("ASCII in, ASCII out")),
         sites,

@@ -87,3 +87,15 @@ fn a_declaration_that_needs_the_value_keeps_the_reads_before_it() {
     let (text, sites) = rewrite(&CoalesceStep::default(), None, &source);
     assert_eq!((text, codes(&sites)), (None, vec!["declaration"]));
 }
+
+#[test]
+fn a_recipe_vouches_for_enumerators() {
+    let source = function("if (v & A) w = inb(p); if (v & B) v2 = inb(p);");
+    let unknown = rewrite(&CoalesceStep::default(), None, &source).1;
+    assert_eq!(codes(&unknown), ["unstable-condition"]);
+    let step = CoalesceStep {
+        constants: vec!["[AB]".into()],
+        ..CoalesceStep::default()
+    };
+    assert_eq!(saved(&rewrite(&step, None, &source).1), 1);
+}
