@@ -114,7 +114,7 @@ fn find_line(text: &[u8], wanted: &OneOrMany) -> Result<(usize, usize), String> 
     Err(format!("there is no line {}", wanted.join(" or ")))
 }
 
-fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(super) fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     line.split(u8::is_ascii_whitespace)
         .filter(|w| !w.is_empty())
 }

@@ -21,6 +21,7 @@ pub mod remove_function;
 pub mod remove_parameter;
 pub mod remove_variable;
 pub mod replace_function;
+pub mod replace_line;
 pub mod rewrite;
 
 use std::ops::Range;
@@ -173,7 +174,7 @@ pub(crate) enum Config {
 
 impl Config {
     /// Every step kind.
-    pub(crate) const KINDS: [&str; 16] = [
+    pub(crate) const KINDS: [&str; 17] = [
         "coalesce-io",
         "rewrite",
         "insert",
@@ -190,6 +191,7 @@ impl Config {
         "remove-parameter",
         "replace-function",
         "replace-define",
+        "replace-line",
     ];
 
     pub(crate) fn kinds_hint() -> String {
