@@ -255,6 +255,17 @@ fn a_glob_that_matches_nothing_is_told() {
 }
 
 #[test]
+fn output_into_the_tree() {
+    let place = Place::new();
+    let text = place.run_untouched(&["series", "linux", "-o", "linux/new/patches"]);
+    assert!(text.starts_with("exit 2\n"), "{text}");
+    assert!(
+        text.contains("lies in the kernel tree, which is only read"),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_scan_for_people() {
     assert_snapshot!(Place::new().run_untouched(&["scan", "linux", "--limit", "12"]), @r"
     exit 0

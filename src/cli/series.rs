@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use guestpatch::kernel::{Base, Tree};
 use guestpatch::recipe::fragment;
@@ -67,6 +67,7 @@ impl Series {
                 .hint("name one with -r; `guestpatch recipes list` shows all"));
         }
         if let Some(dir) = &self.output {
+            outside(dir, &self.tree)?;
             output::check(dir, self.force)?;
         }
         if let Some(name) = &self.apply {
@@ -241,4 +242,22 @@ fn summary(series: &letters::Series) -> String {
         );
     }
     out
+}
+
+/// The tree is only read, so the output may not go into it.
+fn outside(dir: &Path, tree: &Path) -> Result<()> {
+    let dir = std::path::absolute(dir).map_err(|e| Error::io(dir, "find", &e))?;
+    // The folder itself is new: the nearest one above it that is there tells where it will be.
+    let real = dir.ancestors().find_map(|above| above.canonicalize().ok());
+    let root = tree
+        .canonicalize()
+        .map_err(|e| Error::io(tree, "find", &e))?;
+    if real.is_some_and(|real| real.starts_with(&root)) {
+        return Err(Error::usage(format!(
+            "the output directory {} lies in the kernel tree, which is only read",
+            dir.display()
+        ))
+        .hint("name a folder outside of it"));
+    }
+    Ok(())
 }

@@ -2,6 +2,8 @@
 
 mod base;
 pub mod files;
+mod globs;
+mod needles;
 mod overlay;
 mod version;
 

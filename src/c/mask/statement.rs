@@ -1,6 +1,7 @@
 //! Macro calls that are statements without looking like one to a C parser.
 
-use super::{Masker, Token, is_keyword, is_type_word};
+use super::argument::is_type_word;
+use super::{Masker, Open, Token};
 use crate::c::idioms::Action;
 use crate::c::lex;
 
@@ -50,6 +51,74 @@ impl Masker<'_> {
             });
         }
         resume
+    }
+
+    /// `case A ... B:` from the end of `case` on: the dots become an operator.
+    pub(super) fn case(&mut self, from: usize) {
+        let t = self.t;
+        let mut i = from;
+        let limit = t.len().min(from + 512);
+        while i < limit {
+            match t[i] {
+                b':' | b';' | b'{' | b'}' => return,
+                b'\'' | b'"' => i = lex::literal_end(t, i),
+                b'/' => i = lex::comment_end(t, i).unwrap_or(i + 1),
+                b'.' if t[i..].starts_with(b"...") => {
+                    self.out[i..i + 3].copy_from_slice(b" + ");
+                    return;
+                }
+                _ => i += 1,
+            }
+        }
+    }
+
+    /// `static DEFINE_IT(x);`: whether what follows `static` is a macro that makes the whole declaration.
+    pub(super) fn static_macro(&self, end: usize) -> bool {
+        let t = self.t;
+        let name = lex::skip_blank(t, end);
+        if self.braces == 0 || !t.get(name).is_some_and(|b| lex::is_word(*b)) {
+            return false;
+        }
+        let name_end = lex::word_end(t, name);
+        if self.idioms.action(&t[name..name_end]).is_some() {
+            return false;
+        }
+        let Some(close) = self.group(name_end) else {
+            return false;
+        };
+        matches!(t.get(lex::skip_blank(t, close)), Some(b';'))
+    }
+
+    /// Before the `}` now reached: `label: }` gets an empty statement.
+    pub(super) fn end_label(&mut self) {
+        let (Token::Byte(b':'), Token::Word(start, end)) = (self.last, self.before) else {
+            return;
+        };
+        let word = &self.t[start..end];
+        let colon = lex::skip_blank(self.t, end);
+        if word == b"default" || self.t.get(colon) != Some(&b':') {
+            return;
+        }
+        if matches!(self.t.get(colon + 1), Some(b' ' | b'\t')) {
+            self.out[colon + 1] = b';';
+        } else if colon > end {
+            self.out[end] = b':';
+            self.out[colon] = b';';
+        } else if end - start > 1 {
+            self.out[end - 1] = b':';
+            self.out[colon] = b';';
+        }
+    }
+
+    /// Whether a statement may start at the present place.
+    pub(super) fn statement_start(&self) -> bool {
+        let block = matches!(self.open.last(), None | Some(Open::Block)) && self.braces > 0;
+        block
+            && match self.last {
+                Token::Byte(b';' | b'{' | b'}' | b':') | Token::CloseControl => true,
+                Token::Word(..) => matches!(self.word_of(self.last), b"else" | b"do"),
+                _ => false,
+            }
     }
 
     /// The first offset from `at` on that is visible and will not vanish.
@@ -183,4 +252,29 @@ fn is_statement_word(word: &[u8]) -> bool {
             | b"do"
             | b"switch"
     )
+}
+
+const KEYWORDS: &[&[u8]] = &[
+    b"if",
+    b"while",
+    b"for",
+    b"switch",
+    b"return",
+    b"sizeof",
+    b"do",
+    b"else",
+    b"case",
+    b"goto",
+    b"default",
+    b"break",
+    b"continue",
+    b"static",
+    b"extern",
+    b"register",
+    b"typedef",
+];
+
+/// Whether `word` is a keyword that can start a statement or declaration.
+pub(super) fn is_keyword(word: &[u8]) -> bool {
+    KEYWORDS.contains(&word) || is_type_word(word)
 }

@@ -38,6 +38,14 @@ fn attributes_vanish() {
         "static int x = 1;"
     );
     assert_eq!(squeezed("x = (__force u32)y;"), "x = ( u32)y;");
+    assert_eq!(
+        squeezed("struct s *p __free(kfree) = g();"),
+        "struct s *p = g();"
+    );
+    assert_eq!(
+        squeezed("u8 * __iomem p; __maybe_unused int a;"),
+        "u8 * p; int a;"
+    );
 }
 
 #[test]
@@ -48,6 +56,10 @@ fn attribute_names_in_expressions_stay() {
         "__free(p);",
         "goto __section;",
         "g(__used, 1);",
+        "if (x) { } __free(p); __free(q);",
+        "(void) __free(p);",
+        "x = a * __private(p) + __private(q);",
+        "__private(p);",
     ] {
         assert_eq!(masked(body), body);
     }

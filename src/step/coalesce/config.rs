@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::accessors::{AccessorSpec, Accessors};
 use super::rule::Rule;
 
-/// Calls that only compute: they may stand in an operand. (include/linux/{compiler,kernel,bits,minmax}.h, byteorder.)
+/// Calls that only compute: they may stand in an operand. (include/linux/{const,kconfig,compiler,kernel,bits,minmax}.h, byteorder, netdevice.)
 const PURE: &[&str] = &[
     "likely",
     "unlikely",
@@ -19,6 +19,12 @@ const PURE: &[&str] = &[
     "be32_to_cpu",
     "swab16",
     "swab32",
+    "_AC",
+    "_UL",
+    "_ULL",
+    "UL",
+    "ULL",
+    "IS_ENABLED",
     "BIT",
     "BIT_ULL",
     "GENMASK",
@@ -37,6 +43,12 @@ const PURE: &[&str] = &[
     "htonl",
     "ntohs",
     "ntohl",
+    "netdev_priv",
+    "virt_to_phys",
+    "phys_to_virt",
+    "virt_to_bus",
+    "isa_virt_to_bus",
+    "isa_bus_to_virt",
 ];
 
 /// A `coalesce-io` step as a recipe states it.
@@ -154,6 +166,12 @@ impl Compiled {
         })
     }
 
+    /// Puts `rule` out of force. Only for tests, which show that each rule is needed: what comes out may be wrong.
+    #[doc(hidden)]
+    pub fn disable(&mut self, rule: Rule) {
+        self.disabled = Some(rule);
+    }
+
     /// Whether `body` has a word that could be an accessor at all.
     pub fn mentions_accessor(&self, body: &[u8]) -> bool {
         self.words.is_match(body)
@@ -162,6 +180,11 @@ impl Compiled {
     /// Whether the step looks at the function `name`.
     pub fn wants(&self, name: &str) -> bool {
         self.functions.as_ref().is_none_or(|set| set.is_match(name))
+    }
+
+    /// Whether a call of `name` gives nothing but a function of its arguments.
+    pub fn is_plain(&self, name: &str) -> bool {
+        PURE.contains(&name)
     }
 
     /// Whether calling `name` is known to have no effect.

@@ -3,7 +3,7 @@
 use tree_sitter::Node;
 
 use super::rule::{Hurdle, Rule};
-use super::scope::{Scope, Storage, slice};
+use super::scope::{Scope, Storage, slice, typed_call};
 use super::source::FunctionSource;
 
 /// A class of storage that one access touches.
@@ -132,6 +132,12 @@ impl Judge<'_> {
                 let place = self.named(node, effects);
                 effects.reads.push(place);
             }
+            "binary_expression"
+                if self.scope.casts(node, &self.source.syntax.masked) == Some(b'*') =>
+            {
+                self.children(node, hole, effects);
+                effects.reads.push(Place::Memory);
+            }
             "parenthesized_expression"
             | "binary_expression"
             | "unary_expression"
@@ -195,9 +201,17 @@ impl Judge<'_> {
                 self.source.at(node),
             );
         }
+        if self.source.is_active_macro(&name) && self.source.on(Rule::OperandCall) {
+            effects.stop(
+                Rule::OperandCall,
+                format!("`{name}` is a macro that is not known to be pure"),
+                self.source.at(node),
+            );
+        }
         match self.scope.storage(&name) {
             Storage::Private | Storage::PrivateArray => Place::Local(name),
             Storage::Shared => Place::Name(name),
+            Storage::Exposed => Place::Memory,
         }
     }
 
@@ -280,6 +294,9 @@ impl Judge<'_> {
     }
 
     fn call(&self, node: Node<'_>, hole: Option<Node<'_>>, effects: &mut Effects) {
+        if let Some(value) = typed_call(node, &self.source.syntax.masked) {
+            return self.visit_around(value, hole, effects);
+        }
         let callee = self.source.callee(node);
         if self.source.accessors().find(&callee).is_some() {
             if self.source.on(Rule::NestedIo) {
@@ -289,9 +306,7 @@ impl Judge<'_> {
                     self.source.at(node),
                 );
             }
-        } else if self.source.step.is_pure(&callee) {
-            // Known without looking.
-        } else if let Some(reads) = self.source.pure_macro(&callee) {
+        } else if let Some(reads) = self.source.pure_call(&callee) {
             effects.reads.extend(reads);
         } else if self.source.on(Rule::OperandCall) {
             effects.stop(

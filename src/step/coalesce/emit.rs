@@ -91,10 +91,11 @@ impl<'a, 't> Plan<'a, 't> {
             });
             lines.push(self.record(io, &mut index, &indent));
         }
+        // They are the first operations of the run, so that the entries stay in order.
         if let Some(group) = items
             .iter()
-            .rev()
-            .find(|i| is_declaration(i))
+            .take_while(|i| is_declaration(i))
+            .last()
             .filter(|_| !parted.is_empty())
         {
             let at = after_line(self.source.text, end(self.source, group));
@@ -549,8 +550,15 @@ fn declaring_block(list: Node<'_>) -> Node<'_> {
     }
 }
 
+/// Whether names declared at the head of `outer` are known in `inner`.
 fn contains(outer: Node<'_>, inner: Node<'_>) -> bool {
-    outer.start_byte() <= inner.start_byte() && inner.end_byte() <= outer.end_byte()
+    let within =
+        |o: Node<'_>| o.start_byte() <= inner.start_byte() && inner.end_byte() <= o.end_byte();
+    // The `#else` of a branch is inside its node, but not compiled with it.
+    let other = outer
+        .child_by_field_name("alternative")
+        .filter(|_| outer.kind().starts_with("preproc_"));
+    within(outer) && !other.is_some_and(within)
 }
 
 fn has_label(node: Node<'_>) -> bool {

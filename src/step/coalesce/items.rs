@@ -5,7 +5,7 @@ use tree_sitter::Node;
 use super::accessors::{AccessorSpec, Arg, Kind};
 use super::effects::{Effects, Judge, Place};
 use super::rule::{Hurdle, Rule};
-use super::scope::slice;
+use super::scope::{declared_name, slice, typed_call};
 
 /// One I/O statement.
 #[derive(Debug, Clone)]
@@ -169,6 +169,13 @@ impl<'a> Reader<'a> {
         }
         match node.kind() {
             "expression_statement" => match node.named_child(0).filter(|n| n.kind() != "comment") {
+                // A name alone is a macro that does something.
+                Some(name) if name.kind() == "identifier" => self.hurdle(
+                    Rule::Call,
+                    format!("a macro `{}`", source.original(name)),
+                    at,
+                    items,
+                ),
                 Some(expression) => self.expression(node, expression, items),
                 None => items.push(Item::Plain {
                     node,
@@ -408,16 +415,19 @@ impl<'a> Reader<'a> {
         let mut cursor = node.walk();
         let specifiers: Vec<&[u8]> = node.children(&mut cursor).map(|c| slice(c, text)).collect();
         let has = |word: &[u8]| specifiers.contains(&word);
-        if has(b"static") || has(b"extern") {
-            return items.push(Item::Plain {
-                node,
-                effects: Effects::default(),
-            });
-        }
         let mut cursor = node.walk();
         let declarators: Vec<Node<'t>> = node
             .children_by_field_name("declarator", &mut cursor)
             .collect();
+        if has(b"static") || has(b"extern") {
+            // Nothing runs, but from here on the names mean something else.
+            let names = declarators.iter().filter_map(|d| declared_name(*d, text));
+            let effects = Effects {
+                writes: names.map(|(name, _)| Place::Local(name)).collect(),
+                ..Effects::default()
+            };
+            return items.push(Item::Plain { node, effects });
+        }
         let read = declarators.iter().find_map(|d| {
             let call = self.single_read(d.child_by_field_name("value")?)?;
             Some((*d, call))
@@ -470,11 +480,25 @@ impl<'a> Reader<'a> {
                 source.at(node),
             ));
         }
+        let structure = ["struct_specifier", "union_specifier"].iter().any(|k| {
+            node.child_by_field_name("type")
+                .is_some_and(|t| t.kind() == *k)
+        });
         for declarator in declarators {
             if let Some(value) = declarator.child_by_field_name("value") {
                 effects.absorb(self.judge.expression(value));
+                if structure {
+                    effects.reads.push(Place::Memory); // all members of another
+                }
             }
-            if let Some((name, _)) = super::scope::declared_name(declarator, text) {
+            let mut inner = Some(declarator);
+            while let Some(part) = inner {
+                if let Some(size) = part.child_by_field_name("size") {
+                    effects.absorb(self.judge.expression(size));
+                }
+                inner = part.child_by_field_name("declarator");
+            }
+            if let Some((name, _)) = declared_name(declarator, text) {
                 effects.writes.push(Place::Local(name));
             }
         }
@@ -538,6 +562,9 @@ impl<'a> Reader<'a> {
     /// The one accessor read that an expression certainly makes, if nothing but unconditional arithmetic stands around it.
     fn single_read<'t>(&self, node: Node<'t>) -> Option<Node<'t>> {
         match node.kind() {
+            "call_expression" if typed_call(node, &self.judge.source.syntax.masked).is_some() => {
+                self.single_read(typed_call(node, &self.judge.source.syntax.masked)?)
+            }
             "call_expression" => {
                 let spec = self
                     .judge

@@ -98,16 +98,16 @@ fn function(
     }
     let root = syntax.tree.root_node();
     let Some(body) = body_of(root) else { return };
-    let mut scope = Scope::new(root, &syntax.masked);
-    for hidden in &syntax.hidden {
-        scope.expose_all_in(&text[hidden.clone()]);
-    }
     let source = FunctionSource {
         text,
         syntax: &syntax,
         step,
         macros,
     };
+    let mut scope = Scope::new(root, &syntax.masked, &|name| source.addressed(name));
+    for hidden in &syntax.hidden {
+        scope.expose_all_in(&text[hidden.clone()]);
+    }
     let reader = Reader {
         judge: Judge {
             source: &source,
@@ -216,6 +216,10 @@ fn collect_lists<'t>(node: Node<'t>, source: &FunctionSource<'_>, lists: &mut Ve
     let mut cursor = node.walk();
     for child in node.named_children(&mut cursor) {
         if child.kind() == "else_clause" && follows_batch(child, source) {
+            continue;
+        }
+        // The last statement of a statement expression is its value.
+        if child.kind() == "compound_statement" && node.kind() == "parenthesized_expression" {
             continue;
         }
         let is_list = matches!(child.kind(), "compound_statement" | "case_statement")

@@ -108,6 +108,17 @@ pub fn is_declaration(item: &Item<'_>) -> bool {
     is_parted(item) || matches!(item, Item::Plain { node, .. } if node.kind() == "declaration")
 }
 
+/// Whether `items` make a read.
+fn has_read(items: &[Item<'_>]) -> bool {
+    items.iter().any(|item| match item {
+        Item::Io(io) => io.kind.is_read(),
+        Item::If {
+            then, otherwise, ..
+        } => has_read(then) || has_read(otherwise),
+        _ => false,
+    })
+}
+
 /// A run being grown.
 struct Open<'a> {
     source: &'a FunctionSource<'a>,
@@ -116,6 +127,8 @@ struct Open<'a> {
     /// What will be read again at the flush, and so must not change before.
     pinned: Vec<Place>,
     ops: usize,
+    /// Whether anything but declarations follows the first operation.
+    past_declarations: bool,
     has_branch: bool,
     has_read: bool,
     has_write: bool,
@@ -126,7 +139,9 @@ impl<'a> Open<'a> {
         Self {
             source,
             pending: Vec::new(),
-            pinned: Vec::new(),
+            // The guard is asked once, before all of the run.
+            pinned: source.guard_places(),
+            past_declarations: false,
             ops: 0,
             has_branch: false,
             has_read: false,
@@ -136,6 +151,12 @@ impl<'a> Open<'a> {
 
     /// Adds `item`, which runs under the conditions that read `conditions`.
     fn add(&mut self, item: &Item<'_>, conditions: &[Place]) -> Result<(), Hurdle> {
+        self.join(item, conditions)?;
+        self.past_declarations |= self.ops > 0 && !is_declaration(item);
+        Ok(())
+    }
+
+    fn join(&mut self, item: &Item<'_>, conditions: &[Place]) -> Result<(), Hurdle> {
         match item {
             Item::Hurdle(hurdle) | Item::Unrecorded(hurdle) => Err(hurdle.clone()),
             Item::Plain { node, effects } => {
@@ -155,6 +176,10 @@ impl<'a> Open<'a> {
                 inner.extend(condition.reads.iter().cloned());
                 if !condition.writes.is_empty() {
                     inner.push(Place::Memory); // evaluating it again would not be the same
+                }
+                // Handing out values asks the condition again, after all the arms do.
+                if has_read(then) || has_read(otherwise) {
+                    self.pinned.extend(inner.iter().cloned());
                 }
                 let before = self.ops;
                 for item in then {
@@ -191,20 +216,26 @@ impl<'a> Open<'a> {
         self.ops += 1;
         self.has_write |= !io.kind.is_read();
         self.has_read |= io.kind.is_read();
+        // Values are handed out by asking the conditions again: they must be sure to answer the same. A read without
+        // a destination counts too, for its entry is passed over.
+        let stable = || conditions.iter().all(|c| self.source.is_stable(c));
+        if io.kind.is_read() && !stable() && self.source.on(Rule::UnstableCondition) {
+            let reason = "a read under a condition that other code could change meanwhile";
+            return Err(Hurdle::new(Rule::UnstableCondition, reason, at));
+        }
         match &io.destination {
             Destination::None => {}
             Destination::Assign { place, reads, .. } => {
-                // Values are handed out by asking the conditions again: they must be sure to answer the same.
-                let stable = conditions.iter().all(|c| self.source.is_stable(c));
-                if !stable && self.source.on(Rule::UnstableCondition) {
-                    let reason = "a read under a condition that other code could change meanwhile";
-                    return Err(Hurdle::new(Rule::UnstableCondition, reason, at));
-                }
-                self.pinned.extend(reads.iter().chain(conditions).cloned());
+                self.pinned.extend(reads.iter().cloned());
                 self.pending.push(place.clone());
             }
             Destination::Declare { place, reads, .. } => {
                 // Its operands are recorded after the declarations that follow.
+                let late = self.past_declarations && self.source.on(Rule::Declaration);
+                if late {
+                    let reason = "a declaration with a value, behind other operations";
+                    return Err(Hurdle::new(Rule::Declaration, reason, at));
+                }
                 let scoped = !conditions.is_empty() || !io.operands.writes.is_empty();
                 if scoped && self.source.on(Rule::Declaration) {
                     let reason = "a declaration that cannot be parted from its value";

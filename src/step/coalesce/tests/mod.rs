@@ -1,6 +1,8 @@
 //! Tests of the engine: the form of what it writes, and the need for every rule.
 
 mod form;
+mod order;
+mod reach;
 mod rules;
 
 use super::{CoalesceStep, Compiled, Rule, run};
@@ -47,4 +49,22 @@ fn codes(sites: &[Site]) -> Vec<&str> {
         Verdict::Rewritten => None,
     };
     sites.iter().filter_map(code).collect()
+}
+
+/// Exits saved in `void f(…)` with this body and these macros before it.
+fn saves(head: &str, body: &str) -> usize {
+    let source = format!(
+        "{head}\nvoid f(struct dev *d, struct dev *o, u8 *q, int p, u8 v, u8 w, int i)\n{{\n\t{body}\n}}\n"
+    );
+    saved(&rewrite(&CoalesceStep::default(), None, &source).1)
+}
+
+#[track_caller]
+fn blocked(head: &str, body: &str) {
+    assert_eq!(saves(head, body), 0, "{head}\n{body}");
+}
+
+#[track_caller]
+fn joined(head: &str, body: &str) {
+    assert_ne!(saves(head, body), 0, "{head}\n{body}");
 }

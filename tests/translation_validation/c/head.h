@@ -1,0 +1,18 @@
+#define CONST_A 0x2a
+#define PORT_A (g_base + 4)
+#define REG(x) (g_base + (x))
+#define M_MEM (t->cmd)
+#define M_LOC (a8 + 1)
+#define M_ARG(x) (a8 + (x))
+#define M_ALIAS g8
+#define M_DEREF ((u8)*q)
+#define GET(o, f) ((o)->f)
+#define PORT_OF(o) ((o)->w + 1)
+#define M_IN inb(p + 9)
+#define M_FN opaque_val(p)
+#define M_PTR (hw->get(hw))
+#define SETA(x) (a8 = (x))
+#define ADDR_OF(x) (&(x))
+#define FLUSH outb(0, p + 11)
+#define NOTHING do { } while (0)
+#define each_bit(k, x) for ((k) = 0; (k) < 3; (k)++) if ((x) >> (k) & 1)
