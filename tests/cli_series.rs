@@ -56,6 +56,12 @@ fn the_default_series() {
           all, if every place runs once                             saves 657 exits
     stderr:
     note: ide-taskfile does not apply: it is for kernels >=2.6.18, <2.6.27, and this is 5.10.0-mini
+    note: pmtmr-verify does not apply: this tree has no drivers/clocksource/acpi_pm.c
+    note: pmtmr-read does not apply: this tree has no drivers/clocksource/acpi_pm.c nor any other of its 3 files
+    note: flush-reads does not apply: this tree has no drivers/net/8139too.c nor any other of its 4 files
+    note: elevator-noop does not apply: this tree has no block/Kconfig.iosched nor any other of its 6 files
+    note: clock-hz does not apply: this tree has no kernel/Kconfig.hz nor any other of its 5 files
+    note: io-delay does not apply: this tree has no arch/x86/Kconfig.debug nor any other of its 8 files
     Wrote 5 patches to out
     ");
     assert_snapshot!(place.read("out/series"), @r"
@@ -103,6 +109,12 @@ fn it_applies_and_a_second_run_has_nothing_to_do() {
     note: ide-taskfile does not apply: it is for kernels >=2.6.18, <2.6.27, and this is 5.10.0-mini
     note: ide-tf-load is applied already
     note: ide-pio-data is applied already
+    note: pmtmr-verify does not apply: this tree has no drivers/clocksource/acpi_pm.c
+    note: pmtmr-read does not apply: this tree has no drivers/clocksource/acpi_pm.c nor any other of its 3 files
+    note: flush-reads does not apply: this tree has no drivers/net/8139too.c nor any other of its 4 files
+    note: elevator-noop does not apply: this tree has no block/Kconfig.iosched nor any other of its 6 files
+    note: clock-hz does not apply: this tree has no kernel/Kconfig.hz nor any other of its 5 files
+    note: io-delay does not apply: this tree has no arch/x86/Kconfig.debug nor any other of its 8 files
     Wrote 0 patches to again
     ");
     assert_eq!(place.read("again/series"), "");
@@ -277,6 +289,12 @@ fn a_scan_for_people() {
       dependent-read 2, call 1, loop 1, pause 1, preprocessor 1
     stderr:
     note: ide-taskfile does not apply: it is for kernels >=2.6.18, <2.6.27, and this is 5.10.0-mini
+    note: pmtmr-verify does not apply: this tree has no drivers/clocksource/acpi_pm.c
+    note: pmtmr-read does not apply: this tree has no drivers/clocksource/acpi_pm.c nor any other of its 3 files
+    note: flush-reads does not apply: this tree has no drivers/net/8139too.c nor any other of its 4 files
+    note: elevator-noop does not apply: this tree has no block/Kconfig.iosched nor any other of its 6 files
+    note: clock-hz does not apply: this tree has no kernel/Kconfig.hz nor any other of its 5 files
+    note: io-delay does not apply: this tree has no arch/x86/Kconfig.debug nor any other of its 8 files
     ");
 }
 

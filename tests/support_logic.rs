@@ -1,11 +1,57 @@
 //! Runs the guest's C helper in user space: rendered, compiled against a mock kernel, host and bus, and compared with the same
 //! operations done natively.
 
-mod support_render;
-
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+
+use guestpatch::kernel::Tree;
+use guestpatch::recipe::{Catalogue, run::run};
+
+/// Files by which the support recipe knows what a kernel has: path and text.
+type Has = (&'static str, &'static str);
+
+const VMMCALL: Has = (
+    "arch/x86/include/asm/kvm_para.h",
+    "/* X86_FEATURE_VMMCALL */\n",
+);
+const EXPORT: Has = ("include/linux/export.h", "");
+const CC_PLATFORM: Has = (
+    "include/linux/cc_platform.h",
+    "/* CC_ATTR_GUEST_MEM_ENCRYPT */\n",
+);
+const PROCESSOR: Has = ("include/linux/processor.h", "");
+const CPUID_API: Has = ("arch/x86/include/asm/cpuid/api.h", "");
+
+/// The helper's C file and header for a kernel that has these, as `series` would write them.
+fn render(has: &[Has]) -> (String, String) {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let mini = [
+        (
+            "Makefile",
+            "VERSION = 6\nPATCHLEVEL = 1\nSUBLEVEL = 0\nEXTRAVERSION =\n",
+        ),
+        ("Kconfig", ""),
+        ("lib/Makefile", "obj-$(CONFIG_GENERIC_IOMAP) += iomap.o\n"),
+        ("lib/Kconfig", "menu \"Library routines\"\n\nendmenu\n"),
+    ];
+    for (path, text) in mini.iter().chain(has) {
+        let file = dir.path().join(path);
+        fs::create_dir_all(file.parent().expect("folder")).expect("folder");
+        fs::write(file, text).expect("file");
+    }
+    let tree = Tree::open(dir.path()).expect("a kernel tree");
+    let catalogue = Catalogue::load(None, &[]).expect("the built-in recipes are right");
+    let recipe = catalogue.get("xkvm-io").expect("the support recipe");
+    let plan = run(&tree, &[recipe], None, &|_| {}).expect("the tree can be read");
+    assert!(plan.failures.is_empty(), "{:?}", plan.failures);
+    let made = |path: &str| {
+        let change = plan.patches[0].changes.iter().find(|c| c.path == path);
+        let text = change.and_then(|c| c.after.clone()).expect(path);
+        String::from_utf8(text).expect("UTF-8")
+    };
+    (made("lib/xkvm_io.c"), made("include/linux/xkvm_io.h"))
+}
 
 fn cc(dir: &Path, args: &[&str]) {
     let out = Command::new("cc")
@@ -36,8 +82,8 @@ fn cc(dir: &Path, args: &[&str]) {
 }
 
 /// Puts the rendered sources and the mock kernel into `dir`.
-fn lay_out(dir: &Path, probes: &[&str]) {
-    let (source, header) = support_render::render_source(probes);
+fn lay_out(dir: &Path, has: &[Has]) {
+    let (source, header) = render(has);
     let include = dir.join("include");
     let mock = fs::canonicalize("testdata/support").expect("testdata");
     // Every kernel header the code asks for is the mock; so a header it forgot still shows in the kernel builds only.
@@ -89,7 +135,7 @@ fn the_helper_does_what_the_single_instructions_do() {
         return;
     }
     let dir = tempfile::tempdir().expect("temporary folder");
-    lay_out(dir.path(), &["vmmcall", "export_h", "cc_platform"]);
+    lay_out(dir.path(), &[VMMCALL, EXPORT, CC_PLATFORM]);
     build(dir.path());
     for how in [
         "none",
@@ -116,17 +162,14 @@ fn the_helper_does_what_the_single_instructions_do() {
 }
 
 #[test]
-fn every_choice_of_probes_renders_and_compiles() {
+fn other_kernels_helpers_render_and_compile() {
     if Command::new("cc").arg("--version").output().is_err() {
         eprintln!("SKIPPED: no `cc`");
         return;
     }
-    for probes in [
-        &[][..],
-        &["vmmcall", "processor_h", "cpuid_api", "export_h"],
-    ] {
+    for has in [&[][..], &[VMMCALL, PROCESSOR, CPUID_API, EXPORT]] {
         let dir = tempfile::tempdir().expect("temporary folder");
-        lay_out(dir.path(), probes);
+        lay_out(dir.path(), has);
         cc(dir.path(), &["-DCONFIG_XKVM_IO", "-c", "xkvm_io.c"]);
     }
 }

@@ -240,7 +240,7 @@ pub(crate) fn skip_invisible(t: &[u8], mut i: usize) -> usize {
 }
 
 /// The preprocessor lines of `t`, those in dead code included, without their line breaks.
-fn directives(t: &[u8]) -> Vec<Range<usize>> {
+pub(crate) fn directives(t: &[u8]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut i = 0;
     while i < t.len() {

@@ -6,7 +6,7 @@ pub mod edit;
 pub mod functions;
 pub mod headers;
 pub mod idioms;
-mod lex;
+pub(crate) mod lex;
 pub mod macros;
 pub mod mask;
 pub mod parse;

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use guestpatch::kernel::{Base, Tree};
+use guestpatch::recipe::fragment;
 use guestpatch::recipe::run::{self, Plan, Status};
 use guestpatch::recipe::{Recipe, Target};
 use guestpatch::report::series::SeriesReport;
@@ -110,7 +111,7 @@ impl Series {
         if !self.json {
             told(ui, &plan, &recipes);
         }
-        self.write(ui, &series, &json)?;
+        self.write(ui, &series, &json, plan.fragment())?;
         ui.data(&if self.json { json } else { summary(&series) })?;
         Ok(0)
     }
@@ -130,7 +131,13 @@ impl Series {
             .collect()
     }
 
-    fn write(&self, ui: &Ui, series: &letters::Series, json: &str) -> Result<()> {
+    fn write(
+        &self,
+        ui: &Ui,
+        series: &letters::Series,
+        json: &str,
+        config: Option<String>,
+    ) -> Result<()> {
         if self.dry_run {
             return Ok(());
         }
@@ -149,6 +156,7 @@ impl Series {
         }
         if let Some(dir) = &self.output {
             let mut files = series.render();
+            files.extend(config.map(|text| (fragment::FILE.to_owned(), text.into_bytes())));
             files.push(("report.json".to_owned(), json.as_bytes().to_vec()));
             output::write(dir, &files, self.force)?;
             ui.done(&format!("Wrote {number} to {}", dir.display()));

@@ -14,7 +14,7 @@ use crate::kernel::{Overlay, Version};
 use crate::{Error, Result};
 
 /// Names that every expression and template may use, besides the recipe's probes.
-pub const NAMES: [&str; 4] = ["version", "v", "exists", "abi"];
+pub const NAMES: [&str; 5] = ["version", "v", "exists", "abi", "hypercall"];
 
 /// A kernel version as expressions see it: compares with `v(2, 6, 26)`, renders as `2.6.26`.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,6 +74,10 @@ impl Facts {
             (
                 "abi".to_owned(),
                 Value::from(xkvm_host::abi::CHeader.to_string()),
+            ),
+            (
+                "hypercall".to_owned(),
+                Value::from(xkvm_host::abi::HYPERCALL),
             ),
         ]);
         Self { env, values }

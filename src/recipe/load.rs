@@ -28,7 +28,7 @@ pub fn load(text: &str, source: Source, overrides: &[Override]) -> Result<Recipe
     let in_front = |fault: Fault| place(text, parts.front.start, &file, fault);
 
     // An override names a recipe, and the name is only known once the front matter is read.
-    let (front, _) = schema::read(front_text, &[]).map_err(in_front)?;
+    let (front, ..) = schema::read(front_text, &[]).map_err(in_front)?;
     let mine: Vec<&Override> = overrides
         .iter()
         .filter(|o| o.recipe == *front.name.get_ref())
@@ -50,7 +50,7 @@ pub fn load(text: &str, source: Source, overrides: &[Override]) -> Result<Recipe
             ..error
         }
     };
-    let (front, raw_steps) = schema::read(front_text, &mine).map_err(of_override)?;
+    let (front, raw_steps, parameters) = schema::read(front_text, &mine).map_err(of_override)?;
 
     let mut recipe = check_front(front, source).map_err(in_front)?;
     recipe.requires_at = line_and_column(text, parts.front.start + recipe.requires_at.0);
@@ -69,8 +69,9 @@ pub fn load(text: &str, source: Source, overrides: &[Override]) -> Result<Recipe
     let page =
         prose::read(markdown).map_err(|fault| place(text, parts.rest.start, &file, fault))?;
     recipe.text = text.to_owned();
-    recipe.prose = page.prose;
-    recipe.body = page.body;
+    // What is no parameter stays as it is written: it may be C or shell.
+    recipe.prose = parameters.text(&page.prose).unwrap_or(page.prose);
+    recipe.body = parameters.text(&page.body).unwrap_or(page.body);
     recipe.samples = page.samples;
     for sample in &mut recipe.samples {
         sample.line += line_and_column(text, parts.rest.start).0 - 1;
@@ -207,6 +208,7 @@ fn check_front(front: Front, source: Source) -> Result<Recipe, Fault> {
             .into_iter()
             .map(|(k, v)| (k, v.into_inner()))
             .collect::<BTreeMap<_, _>>(),
+        config: config(front.config)?,
         steps: Vec::new(),
         prose: String::new(),
         body: String::new(),
@@ -214,6 +216,22 @@ fn check_front(front: Front, source: Source) -> Result<Recipe, Fault> {
         source,
         text: String::new(),
     })
+}
+
+/// The symbols of `[config]` with their values.
+fn config(table: BTreeMap<Spanned<String>, String>) -> Result<BTreeMap<String, String>, Fault> {
+    let bad = |name: &str| !name.starts_with("CONFIG_");
+    match table.keys().find(|k| bad(k.get_ref())) {
+        Some(key) => Err(Fault::at(
+            key.span(),
+            format!("`{}` is not a configuration symbol", key.get_ref()),
+        )
+        .hint("write it with `CONFIG_`")),
+        None => Ok(table
+            .into_iter()
+            .map(|(k, v)| (k.into_inner(), v))
+            .collect()),
+    }
 }
 
 fn check_subject(front: &Front) -> Result<(), Fault> {

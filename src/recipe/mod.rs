@@ -5,8 +5,10 @@
 
 pub mod catalogue;
 pub mod facts;
+pub mod fragment;
 mod globs;
 pub mod load;
+mod parameters;
 mod prose;
 mod range;
 pub mod run;
@@ -114,6 +116,8 @@ pub struct Recipe {
     pub requires_at: (usize, usize),
     /// Named questions about the tree, for `when` and templates.
     pub probes: BTreeMap<String, Probe>,
+    /// What a configuration must set besides what the steps say: symbols and values, `n` for unset.
+    pub config: BTreeMap<String, String>,
     /// What it does, in order.
     pub steps: Vec<Step>,
     /// The prose as written, up to the first `##`.

@@ -46,6 +46,8 @@ pub struct Done<'r> {
     pub already: usize,
     /// Every site, rewritten or blocked.
     pub sites: Vec<Site>,
+    /// What a configuration must set for it: symbols and values, `n` for unset.
+    pub config: Vec<(String, String)>,
 }
 
 /// The result of a run.
@@ -79,6 +81,7 @@ pub fn run<'r>(
             changed: 0,
             already: 0,
             sites: Vec::new(),
+            config: Vec::new(),
         };
         done.status = match missing_requirement(recipe, &plan) {
             Some(because) => Status::NotApplicable { because },
@@ -87,6 +90,7 @@ pub fn run<'r>(
                 Selection::Not(because) => Status::NotApplicable { because },
                 Selection::Applies(chosen) => {
                     let mut draft = overlay.clone();
+                    done.config = config(recipe, &chosen);
                     match run_one(recipe, &chosen, &mut draft, &mut done) {
                         Err(error) if error.kind == crate::error::Kind::Io => return Err(error),
                         Err(error) => {
@@ -108,6 +112,14 @@ pub fn run<'r>(
         plan.recipes.push(done);
     }
     Ok(plan)
+}
+
+/// What a configuration must set for the steps chosen, and for the recipe as a whole.
+fn config(recipe: &Recipe, chosen: &Chosen) -> Vec<(String, String)> {
+    let own = recipe.config.iter().map(|(s, v)| (s.clone(), v.clone()));
+    let steps = chosen.steps.iter().map(|i| &recipe.steps[*i].action);
+    own.chain(steps.flat_map(|action| action.config()))
+        .collect()
 }
 
 /// Why a recipe cannot run although it is chosen: one that it requires did not.

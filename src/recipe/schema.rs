@@ -9,6 +9,7 @@ use serde::de::IntoDeserializer;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
+use super::parameters::{self, Parameters};
 use super::{Expect, PatchMode, Probe, Target};
 use crate::step::{self, Fault};
 
@@ -37,6 +38,8 @@ pub(super) struct Front {
     pub requires: Vec<Spanned<String>>,
     #[serde(default)]
     pub probe: BTreeMap<String, Spanned<Probe>>,
+    #[serde(default)]
+    pub config: BTreeMap<Spanned<String>, String>,
 }
 
 fn guest() -> Target {
@@ -56,7 +59,7 @@ pub(super) struct RawStep {
 pub struct Override {
     /// The recipe's name.
     pub recipe: String,
-    /// A key of a step that has it already, or else of the recipe.
+    /// A parameter, or else a key of a step that has it already, or else of the recipe.
     pub key: String,
     /// A TOML value; what is not one is taken as a string.
     pub value: String,
@@ -82,8 +85,11 @@ impl Override {
     }
 }
 
-/// Reads the front matter: the recipe's keys and its steps. Spans are relative to `text`.
-pub(super) fn read(text: &str, overrides: &[&Override]) -> Result<(Front, Vec<RawStep>), Fault> {
+/// Reads the front matter: the recipe's keys, its steps, and the parameters that are filled in. Spans are relative to `text`.
+pub(super) fn read(
+    text: &str,
+    overrides: &[&Override],
+) -> Result<(Front, Vec<RawStep>, Parameters), Fault> {
     let root = DeTable::parse(text).map_err(fault)?;
     let span = root.span();
     let mut table = root.into_inner();
@@ -94,13 +100,18 @@ pub(super) fn read(text: &str, overrides: &[&Override]) -> Result<(Front, Vec<Ra
     for change in overrides {
         override_key(&mut table, &mut steps, change);
     }
+    let parameters = Parameters::take(&mut table)?;
+    parameters.fill(&mut table)?;
+    for (_, step) in &mut steps {
+        parameters.fill(step)?;
+    }
     let rest = Spanned::new(span, DeValue::Table(table));
     let front = Front::deserialize(rest.into_deserializer()).map_err(fault)?;
     let steps = steps
         .into_iter()
         .map(|(span, table)| read_step(span, table))
         .collect::<Result<_, _>>()?;
-    Ok((front, steps))
+    Ok((front, steps, parameters))
 }
 
 fn tables(value: Spanned<DeValue<'_>>) -> Result<Vec<(Range<usize>, DeTable<'_>)>, Fault> {
@@ -172,6 +183,12 @@ fn override_key<'t>(
         table.remove(change.key.as_str());
         table.insert(key, Spanned::new(0..0, value));
     };
+    if let Some(value) = table.get_mut(parameters::KEY)
+        && let DeValue::Table(known) = value.get_mut()
+        && known.contains_key(change.key.as_str())
+    {
+        return set(known);
+    }
     let unknown = format!("unknown key `{}`", change.key);
     let mut known = false;
     for (span, step) in steps.iter_mut() {

@@ -65,7 +65,7 @@ pub fn select(recipe: &Recipe, overlay: &Overlay<'_>, only: Option<&Globs>) -> R
         if found.is_empty() {
             return Ok(Selection::Not(match only {
                 Some(only) => format!("none of its files matches {}", only.patterns().join(", ")),
-                None => format!("this tree has no {}", recipe.files.patterns().join(", ")),
+                None => format!("this tree has no {}", shortly(recipe.files.patterns())),
             }));
         }
         found
@@ -77,6 +77,14 @@ pub fn select(recipe: &Recipe, overlay: &Overlay<'_>, only: Option<&Globs>) -> R
         files,
         facts,
     })))
+}
+
+/// The first of several paths, and how many there are.
+fn shortly(paths: &[String]) -> String {
+    match paths {
+        [first, _, _, ..] => format!("{first} nor any other of its {} files", paths.len()),
+        _ => paths.join(" nor "),
+    }
 }
 
 /// The recipe's files that are there, sorted.

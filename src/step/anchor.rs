@@ -114,7 +114,7 @@ fn find_line(text: &[u8], wanted: &OneOrMany) -> Result<(usize, usize), String> 
     Err(format!("there is no line {}", wanted.join(" or ")))
 }
 
-fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(super) fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     line.split(u8::is_ascii_whitespace)
         .filter(|w| !w.is_empty())
 }
@@ -132,7 +132,7 @@ fn find_function(text: &[u8], name: &str) -> Result<(usize, usize), String> {
 }
 
 /// Start of the line of `start`, or of the comment that ends on the line above it.
-fn before_comment(text: &[u8], start: usize) -> usize {
+pub(super) fn before_comment(text: &[u8], start: usize) -> usize {
     let line_start = memchr::memrchr(b'\n', &text[..start]).map_or(0, |at| at + 1);
     let above = text[..line_start].trim_ascii_end();
     let blank_lines = memchr::memchr_iter(b'\n', &text[above.len()..line_start]).count();

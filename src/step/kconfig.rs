@@ -121,7 +121,7 @@ fn separated(text: &[u8], offset: usize, addition: &str) -> String {
 }
 
 /// The entry `config SYMBOL` or `menuconfig SYMBOL`: from its first line to the start of what follows it.
-fn entry(text: &[u8], symbol: &str) -> Option<(usize, usize)> {
+pub(super) fn entry(text: &[u8], symbol: &str) -> Option<(usize, usize)> {
     let mut start = None;
     let mut at = 0;
     for line in text.split_inclusive(|b| *b == b'\n') {

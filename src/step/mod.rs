@@ -6,10 +6,22 @@
 pub mod add_file;
 pub mod anchor;
 pub mod coalesce;
+pub mod directive;
+pub mod drop_ifdef;
+mod file_wise;
 pub mod include;
 pub mod insert;
 pub mod kconfig;
+pub mod kconfig_default;
 pub mod makefile;
+mod removal;
+pub mod remove_call;
+pub mod remove_field;
+pub mod remove_function;
+pub mod remove_parameter;
+pub mod remove_variable;
+pub mod replace_function;
+pub mod replace_line;
 pub mod rewrite;
 
 use std::ops::Range;
@@ -157,17 +169,29 @@ pub(crate) enum Config {
     AddFile(add_file::Config),
     MakefileAdd(makefile::Config),
     KconfigAdd(kconfig::AddConfig),
+    FileWise(file_wise::Config),
 }
 
 impl Config {
     /// Every step kind.
-    pub(crate) const KINDS: [&str; 6] = [
+    pub(crate) const KINDS: [&str; 17] = [
         "coalesce-io",
         "rewrite",
         "insert",
         "add-file",
         "makefile-add",
         "kconfig-add",
+        "kconfig-default",
+        "drop-ifdef",
+        "remove-function",
+        "remove-call",
+        "remove-variable",
+        "remove-field",
+        "remove-directive",
+        "remove-parameter",
+        "replace-function",
+        "replace-define",
+        "replace-line",
     ];
 
     pub(crate) fn kinds_hint() -> String {
@@ -186,7 +210,7 @@ impl Config {
             "add-file" => Deserialize::deserialize(keys).map(Self::AddFile),
             "makefile-add" => Deserialize::deserialize(keys).map(Self::MakefileAdd),
             "kconfig-add" => Deserialize::deserialize(keys).map(Self::KconfigAdd),
-            _ => return None,
+            _ => return file_wise::Config::read(kind, keys).map(|c| c.map(Self::FileWise)),
         })
     }
 
@@ -202,6 +226,10 @@ impl Config {
             Self::AddFile(config) => Action::AddFile(config.compile(assets)?),
             Self::MakefileAdd(config) => Action::MakefileAdd(config.compile()?),
             Self::KconfigAdd(config) => Action::KconfigAdd(config.compile(assets)?),
+            Self::FileWise(config) => {
+                let (kind, step) = config.compile()?;
+                Action::FileWise(FileWise { kind, step })
+            }
         })
     }
 }
@@ -221,6 +249,15 @@ pub enum Action {
     MakefileAdd(makefile::MakefileAdd),
     /// A symbol in a Kconfig file.
     KconfigAdd(kconfig::KconfigAdd),
+    /// One of the kinds that look at one file's text only.
+    FileWise(FileWise),
+}
+
+/// A step of a kind that looks at one file's text only.
+#[derive(Debug)]
+pub struct FileWise {
+    kind: &'static str,
+    step: Box<dyn file_wise::FileStep>,
 }
 
 const COALESCING_ASSUMES: [&str; 3] = [
@@ -243,12 +280,24 @@ impl Action {
             Self::AddFile(_) => "add-file",
             Self::MakefileAdd(_) => "makefile-add",
             Self::KconfigAdd(_) => "kconfig-add",
+            Self::FileWise(step) => step.kind,
         }
     }
 
     /// Whether it works through the recipe's `files`, rather than on one path it names itself.
     pub fn is_file_wise(&self) -> bool {
-        matches!(self, Self::CoalesceIo(_) | Self::Rewrite(_))
+        matches!(
+            self,
+            Self::CoalesceIo(_) | Self::Rewrite(_) | Self::FileWise(_)
+        )
+    }
+
+    /// What an existing configuration must set for the change to have an effect: symbols and values (`n` for unset).
+    pub fn config(&self) -> Vec<(String, String)> {
+        match self {
+            Self::FileWise(step) => step.step.config(),
+            _ => Vec::new(),
+        }
     }
 
     /// A word that a file-wise step leaves in the files it changed, if there is one.
@@ -297,6 +346,7 @@ impl Action {
                 }
             }
             Self::Rewrite(step) => step.edit(path, text),
+            Self::FileWise(step) => step.step.edit(path, text),
             _ => FileOutcome::default(),
         }
     }
@@ -311,7 +361,7 @@ impl Action {
             Self::AddFile(step) => step.run(context),
             Self::MakefileAdd(step) => step.run(context),
             Self::KconfigAdd(step) => step.run(context),
-            Self::CoalesceIo(_) | Self::Rewrite(_) => Ok(Outcome::default()),
+            Self::CoalesceIo(_) | Self::Rewrite(_) | Self::FileWise(_) => Ok(Outcome::default()),
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::recipe::NameGlobs;
 
 /// C, as ast-grep wants it.
 #[derive(Debug, Clone, Copy)]
-struct C;
+pub(super) struct C;
 
 impl Language for C {
     fn kind_to_id(&self, kind: &str) -> u16 {
@@ -99,7 +99,7 @@ impl Config {
 }
 
 /// Compiles a pattern inside a function body: alone, `f($A)` would parse as a type.
-fn compile(text: &str) -> Result<Pattern, String> {
+pub(super) fn compile(text: &str) -> Result<Pattern, String> {
     let text = text.trim();
     let statement = text.ends_with([';', '}']);
     let context = if statement {
@@ -138,8 +138,13 @@ fn compile(text: &str) -> Result<Pattern, String> {
     Pattern::contextual(&context, &kind, C).map_err(|e| e.to_string())
 }
 
+/// The text of a pattern without its metavariables.
+pub(super) fn fixed_text(pattern: &str) -> String {
+    Replacement::parse(pattern).fixed()
+}
+
 /// The longest identifier in a pattern's fixed text, for a look before parsing.
-fn longest_word(text: &str) -> Option<String> {
+pub(super) fn longest_word(text: &str) -> Option<String> {
     text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
         .filter(|w| w.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_'))
         .max_by_key(|w| w.len())
@@ -386,7 +391,7 @@ fn has_word(text: &[u8], word: &[u8]) -> bool {
 }
 
 /// ast-grep wants `str`: bytes beyond ASCII occur in comments and strings only, and offsets must stay.
-fn as_ascii(text: &[u8]) -> Cow<'_, str> {
+pub(super) fn as_ascii(text: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(text) {
         Ok(text) if text.is_ascii() => Cow::Borrowed(text),
         _ => Cow::Owned(

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::accessors::{AccessorSpec, Accessors};
 use super::rule::Rule;
 
-/// Calls that only compute: they may stand in an operand. (include/linux/{compiler,kernel,bits,minmax}.h, byteorder, netdevice.)
+/// Calls that only compute: they may stand in an operand. (include/linux/{const,kconfig,compiler,kernel,bits,minmax}.h, byteorder, netdevice.)
 const PURE: &[&str] = &[
     "likely",
     "unlikely",
@@ -19,6 +19,12 @@ const PURE: &[&str] = &[
     "be32_to_cpu",
     "swab16",
     "swab32",
+    "_AC",
+    "_UL",
+    "_ULL",
+    "UL",
+    "ULL",
+    "IS_ENABLED",
     "BIT",
     "BIT_ULL",
     "GENMASK",
@@ -38,6 +44,11 @@ const PURE: &[&str] = &[
     "ntohs",
     "ntohl",
     "netdev_priv",
+    "virt_to_phys",
+    "phys_to_virt",
+    "virt_to_bus",
+    "isa_virt_to_bus",
+    "isa_bus_to_virt",
 ];
 
 /// A `coalesce-io` step as a recipe states it.
@@ -179,16 +190,6 @@ impl Compiled {
     /// Whether calling `name` is known to have no effect.
     pub fn is_pure(&self, name: &str) -> bool {
         PURE.contains(&name) || self.pure.iter().any(|p| p == name)
-    }
-
-    /// Where `text` defines the accessor `call` as a macro of its own, if it does (byte offset).
-    pub fn redefined(&self, call: &str, text: &[u8]) -> Option<usize> {
-        let is_word = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_';
-        memchr::memmem::find_iter(text, b"define").find(|at| {
-            let rest = text[at + 6..].trim_ascii_start();
-            rest.strip_prefix(call.as_bytes())
-                .is_some_and(|after| !after.first().is_some_and(is_word))
-        })
     }
 
     /// Whether the recipe vouches for `name` as a constant.

@@ -1,0 +1,93 @@
+//! A changed default reaches an existing configuration only through the fragment beside the series.
+
+mod cli_support;
+
+use cli_support::Place;
+
+const KCONFIG_HZ: &str = "choice\n\tprompt \"Timer frequency\"\n\tdefault HZ_250\n\n\tconfig HZ_100\n\t\tbool \"100 HZ\"\n\n\tconfig HZ_250\n\t\tbool \"250 HZ\"\n\n\tconfig HZ_1000\n\t\tbool \"1000 HZ\"\n\nendchoice\n";
+
+/// The miniature kernel with a clock rate to choose.
+fn place() -> Place {
+    let place = Place::new();
+    place.write("linux/kernel/Kconfig.hz", KCONFIG_HZ);
+    for arch in ["i386", "x86_64"] {
+        let path = format!("linux/arch/x86/configs/{arch}_defconfig");
+        place.write(&path, "CONFIG_PCI=y\nCONFIG_HZ_1000=y\n");
+    }
+    place
+}
+
+#[test]
+fn a_new_default_comes_with_a_fragment() {
+    let place = place();
+    let told = place.run(&["series", "linux", "-o", "out", "-r", "clock-hz"]);
+    assert!(
+        told.contains("kernel: default to 100 timer interrupts a second"),
+        "{told}"
+    );
+    assert_eq!(
+        place.read("out/guest.config"),
+        "# clock-hz\nCONFIG_HZ_100=y\n# CONFIG_HZ_250 is not set\n# CONFIG_HZ_300 is not set\n# CONFIG_HZ_1000 is not set\n"
+    );
+    // It is one of the files that --force may replace.
+    let again = place.run(&["series", "linux", "-o", "out", "-r", "clock-hz", "--force"]);
+    assert!(again.starts_with("exit 0"), "{again}");
+}
+
+#[test]
+fn a_series_without_configuration_has_no_fragment() {
+    let place = place();
+    let told = place.run(&[
+        "series",
+        "linux",
+        "-o",
+        "out",
+        "-r",
+        "xkvm-io",
+        "-r",
+        "libata-taskfile",
+    ]);
+    assert!(told.starts_with("exit 0"), "{told}");
+    assert!(!place.path().join("out/guest.config").exists());
+}
+
+#[test]
+fn a_parameter_is_set_on_the_command_line() {
+    let place = place();
+    let run = |hz: &str, out: &str| {
+        let set = format!("clock-hz.hz={hz}");
+        place.run(&[
+            "series", "linux", "-o", out, "-r", "clock-hz", "--set", &set,
+        ])
+    };
+    let told = run("1000", "out");
+    assert!(
+        told.contains("kernel: default to 1000 timer interrupts a second"),
+        "{told}"
+    );
+    let patch = place.read("out/0001-kernel-default-to-1000-timer-interrupts-a-second.patch");
+    assert!(patch.contains("+\tdefault HZ_1000"), "{patch}");
+    assert!(patch.contains("Make 1000 a"), "{patch}");
+    assert!(
+        place
+            .read("out/guest.config")
+            .contains("\nCONFIG_HZ_1000=y\n")
+    );
+
+    let refuse = |hz: &str| {
+        let set = format!("clock-hz.hz={hz}");
+        place.run_untouched(&[
+            "series", "linux", "-o", "no", "-r", "clock-hz", "--set", &set,
+        ])
+    };
+    let wrong = refuse("77");
+    assert!(wrong.starts_with("exit 2"), "{wrong}");
+    assert!(
+        wrong.contains("`HZ_77` is not one of the choice"),
+        "{wrong}"
+    );
+    // A rate that other kernels have and this one does not.
+    let missing = refuse("300");
+    assert!(missing.starts_with("exit 1"), "{missing}");
+    assert!(missing.contains("this choice has no HZ_300"), "{missing}");
+}
