@@ -78,3 +78,6 @@ void xd_strings(struct xd_regs *r, const void *out, void *in, unsigned int n)
 	xkvm_ioread16_rep(r->cookie, in, n);
 	xkvm_ioread32_rep(r->cookie, in, n);
 }
+
+MODULE_DESCRIPTION("Uses everything of the helper");
+MODULE_LICENSE("GPL");

@@ -21,6 +21,8 @@ typedef uint64_t u64;
 #define __initdata
 #define __read_mostly
 #define EXPORT_SYMBOL_GPL(name)
+#define MODULE_DESCRIPTION(text) _Static_assert(sizeof(text), "")
+#define MODULE_LICENSE(text) _Static_assert(sizeof(text), "")
 #define ARRAY_SIZE(a)		(sizeof(a) / sizeof((a)[0]))
 #define BUILD_BUG_ON(c)		_Static_assert(!(c), #c)
 #define min(a, b)		((a) < (b) ? (a) : (b))
