@@ -86,6 +86,18 @@ impl<'a> Macros<'a> {
         found
     }
 
+    /// Whether the file, or a header that is not the kernel's own, defines `name` as a macro.
+    pub fn is_redefined(&self, name: &str) -> bool {
+        let of_the_kernel =
+            |path: &String| path.starts_with("include/") || path.starts_with("arch/");
+        !definitions(self.text, name.as_bytes()).is_empty()
+            || !self
+                .headers()
+                .definers(self.reach(), name.as_bytes())
+                .iter()
+                .all(of_the_kernel)
+    }
+
     /// Whether members called `a` and `b` can share storage: they have the same name or are both inside one union (however deep) in reach.
     ///
     /// Also true when the file includes a header of its own that cannot be found.

@@ -38,8 +38,12 @@ impl Syntax {
         self.tree.root_node().has_error()
     }
 
-    /// The offending place, as an offset in the file, when `has_error`.
+    /// The offending place, as an offset in the file: what the parser did not understand, or where code is nested so deeply
+    /// that walking it could exhaust the stack.
     pub fn first_error(&self) -> Option<usize> {
+        if let Some(at) = too_deep(&self.tree) {
+            return Some(self.base + at);
+        }
         let mut node = self.tree.root_node();
         if !node.has_error() {
             return None;
@@ -55,6 +59,33 @@ impl Syntax {
             }
         }
         Some(self.base + node.start_byte())
+    }
+}
+
+/// Deeper than any code that people write; walks of the tree recurse.
+const MAX_DEPTH: usize = 400;
+
+/// Where the tree is nested too deeply, if it is.
+fn too_deep(tree: &tree_sitter::Tree) -> Option<usize> {
+    if tree.root_node().descendant_count() <= MAX_DEPTH {
+        return None;
+    }
+    let mut cursor = tree.walk();
+    loop {
+        if cursor.depth() as usize > MAX_DEPTH {
+            return Some(cursor.node().start_byte());
+        }
+        if cursor.goto_first_child() || cursor.goto_next_sibling() {
+            continue;
+        }
+        loop {
+            if !cursor.goto_parent() {
+                return None;
+            }
+            if cursor.goto_next_sibling() {
+                break;
+            }
+        }
     }
 }
 

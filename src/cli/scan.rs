@@ -78,6 +78,10 @@ impl Scan {
         });
         bar.finish_and_clear();
         let found = found?;
+        if found.scanned.files == 0 {
+            return Err(Error::failed("no file was looked into")
+                .hint("check --files, and that TREE is a whole kernel tree"));
+        }
 
         let limit = self.limit.unwrap_or(usize::MAX);
         if self.json {

@@ -58,6 +58,7 @@ impl Setting {
                     vec![Arg::Value, Arg::Port]
                 },
                 pausing: false,
+                builtin: false,
             };
             step.accessors = Vec::new();
             step.accessor = vec![

@@ -236,6 +236,10 @@ fn one_file(
     }
     let mut totals = totals.lock().expect("no panic");
     totals.functions += BATCH;
+    // Long runs are left alone for hours: say how far they are.
+    if totals.functions.is_multiple_of(3000) {
+        println!("{} functions so far", totals.functions);
+    }
     totals.rewritten += files.changed.len();
     totals.events += events;
     totals.reports.extend(reports);

@@ -289,6 +289,7 @@ pub const ODD: &[&str] = &[
     "asm volatile (\"addl $1, %0\" : \"+r\" (a32));",
     "a32 = inl(p);\nasm volatile (\"addl $1, %0\" : \"+r\" (a32));\noutb(1, p);",
     "arr[i & 3] = inb(p);\ni = n & 3;\noutb(1, p);",
+    "if (a8 & 1)\n\toutb(1, p);\na8 = 0;\nb8 = inb(p);",
     "b8 = inb(p);\nb8 = 7;\noutb(1, p);",
     "if (a8 & 1) {\n\ta8 = 0;\n\tb8 = inb(p);\n}\ni = inb(p);",
 ];

@@ -97,6 +97,9 @@ pub struct AccessorSpec {
     /// Whether it also delays.
     #[serde(default)]
     pub pausing: bool,
+    /// Whether it is the kernel's: then a local thing of its name is something else.
+    #[serde(skip)]
+    pub builtin: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -137,6 +140,7 @@ impl Accessors {
                 kind: row.kind,
                 args: row.args.clone(),
                 pausing: row.pausing,
+                builtin: true,
             }));
         }
         for spec in &specs {

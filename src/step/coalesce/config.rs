@@ -192,16 +192,6 @@ impl Compiled {
         PURE.contains(&name) || self.pure.iter().any(|p| p == name)
     }
 
-    /// Where `text` defines the accessor `call` as a macro of its own, if it does (byte offset).
-    pub fn redefined(&self, call: &str, text: &[u8]) -> Option<usize> {
-        let is_word = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_';
-        memchr::memmem::find_iter(text, b"define").find(|at| {
-            let rest = text[at + 6..].trim_ascii_start();
-            rest.strip_prefix(call.as_bytes())
-                .is_some_and(|after| !after.first().is_some_and(is_word))
-        })
-    }
-
     /// Whether the recipe vouches for `name` as a constant.
     pub fn is_constant(&self, name: &str) -> bool {
         self.constants.is_match(name)

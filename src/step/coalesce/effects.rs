@@ -76,7 +76,7 @@ impl Judge<'_> {
             "identifier" => self.named(node, effects),
             "field_expression" => {
                 self.member_base(node, None, effects);
-                Place::Member(self.member(node))
+                Place::Member(self.member(node, effects))
             }
             "subscript_expression" => {
                 for field in ["index", "argument"] {
@@ -162,7 +162,8 @@ impl Judge<'_> {
             }
             "field_expression" => {
                 self.member_base(node, hole, effects);
-                effects.reads.push(Place::Member(self.member(node)));
+                let member = self.member(node, effects);
+                effects.reads.push(Place::Member(member));
             }
             "subscript_expression" | "pointer_expression" => self.indirect(node, hole, effects),
             "assignment_expression" => self.assignment(node, hole, effects),
@@ -194,7 +195,11 @@ impl Judge<'_> {
 
     fn named(&self, node: Node<'_>, effects: &mut Effects) -> Place {
         let name = self.text(node);
-        if self.scope.is_volatile(&name) && self.source.on(Rule::Volatile) {
+        let volatile = match self.scope.declares(&name) {
+            true => self.scope.is_volatile(&name),
+            false => self.source.is_volatile(&name),
+        };
+        if volatile && self.source.on(Rule::Volatile) {
             effects.stop(
                 Rule::Volatile,
                 format!("`{name}` is volatile"),
@@ -232,10 +237,20 @@ impl Judge<'_> {
         }
     }
 
-    fn member(&self, node: Node<'_>) -> String {
-        node.child_by_field_name("field")
+    /// The member that `node` names; `effects` are told when it is volatile.
+    fn member(&self, node: Node<'_>, effects: &mut Effects) -> String {
+        let name = node
+            .child_by_field_name("field")
             .map(|f| self.text(f))
-            .unwrap_or_default()
+            .unwrap_or_default();
+        if self.source.is_volatile(&name) && self.source.on(Rule::Volatile) {
+            effects.stop(
+                Rule::Volatile,
+                format!("the member `{name}` is volatile"),
+                self.source.at(node),
+            );
+        }
+        name
     }
 
     fn indirect(&self, node: Node<'_>, hole: Option<Node<'_>>, effects: &mut Effects) {

@@ -516,6 +516,16 @@ pub fn can_declare(list: Node<'_>) -> bool {
     true
 }
 
+/// Whether the block that would declare the array for a run in `list` has one already.
+pub fn has_array(list: Node<'_>, text: &[u8]) -> bool {
+    let block = declaring_block(list);
+    let mut cursor = block.walk();
+    block
+        .named_children(&mut cursor)
+        .filter(|c| c.kind() == "declaration")
+        .any(|c| memchr::memmem::find(&text[c.byte_range()], b" io_out[").is_some())
+}
+
 /// The declaration that a preprocessor branch begins with.
 fn leading_declaration(branch: Node<'_>) -> Option<Node<'_>> {
     let is_head = |c: Node<'_>| {

@@ -341,9 +341,12 @@ impl<'a> Reader<'a> {
             Ok(destination) => destination,
             Err(hurdle) => return items.push(Item::Unrecorded(hurdle)),
         };
-        if let Some(line) = source.step.redefined(&spec.call, source.text) {
-            let reason = format!("this file defines `{}` itself", spec.call);
-            return items.push(Item::Unrecorded(Hurdle::new(Rule::NameTaken, reason, line)));
+        let other = self.judge.scope.declares(&spec.call)
+            || source.functions.iter().any(|f| f.name == spec.call)
+            || source.macros.is_redefined(&spec.call);
+        if spec.builtin && other && source.on(Rule::NameTaken) {
+            let reason = format!("`{}` is something else in this file", spec.call);
+            return items.push(Item::Unrecorded(Hurdle::new(Rule::NameTaken, reason, at)));
         }
         if spec.pausing && !source.step.pauses_are_void && source.on(Rule::Pause) {
             return items.push(Item::Unrecorded(Hurdle::new(
@@ -439,7 +442,11 @@ impl<'a> Reader<'a> {
             let value = declarator
                 .child_by_field_name("value")
                 .expect("found above");
-            let simple = declarators.len() == 1 && name.kind() == "identifier";
+            // An attribute between the name and the value belongs to the declaration.
+            let between = &source.text[source.range(name).end..source.range(value).start];
+            let simple = declarators.len() == 1
+                && name.kind() == "identifier"
+                && between.trim_ascii() == b"=";
             let fixed = [&b"const"[..], b"auto", b"__auto_type", b"volatile"]
                 .into_iter()
                 .any(has);

@@ -50,9 +50,16 @@ pub fn run(
     let mut edits = Vec::new();
     let mut sites = Vec::new();
     let macros = Macros::with_headers(around.headers, around.read, path, text);
-    for span in functions(text) {
+    let spans = functions(text);
+    let file = File {
+        path,
+        text,
+        macros: &macros,
+        functions: &spans,
+    };
+    for span in &spans {
         if step.wants(&span.name) && step.mentions_accessor(&text[span.body.clone()]) {
-            function(step, path, text, &macros, &span, &mut edits, &mut sites);
+            function(step, &file, span, &mut edits, &mut sites);
         }
     }
     if edits.is_empty() {
@@ -61,18 +68,25 @@ pub fn run(
     (Some(apply(text, edits)), sites)
 }
 
+/// One file, and what its functions have in common.
+struct File<'a> {
+    path: &'a str,
+    text: &'a [u8],
+    macros: &'a Macros<'a>,
+    functions: &'a [FunctionSpan],
+}
+
 fn function(
     step: &Compiled,
-    path: &str,
-    text: &[u8],
-    macros: &Macros<'_>,
+    file: &File<'_>,
     span: &FunctionSpan,
     edits: &mut Vec<Edit>,
     sites: &mut Vec<Site>,
 ) {
+    let text = file.text;
     let syntax = parse::parse(text, span);
     let site = |at: usize, ops: usize, saved: usize, verdict| Site {
-        file: path.to_owned(),
+        file: file.path.to_owned(),
         line: line_of(text, at),
         function: span.name.clone(),
         ops,
@@ -102,7 +116,8 @@ fn function(
         text,
         syntax: &syntax,
         step,
-        macros,
+        functions: file.functions,
+        macros: file.macros,
     };
     let mut scope = Scope::new(root, &syntax.masked, &|name| source.addressed(name));
     for hidden in &syntax.hidden {
@@ -137,7 +152,15 @@ fn function(
                 range.start,
             )
         });
-        if let Some(hurdle) = taken.as_ref().or(homeless.as_ref()) {
+        let crowded = (emit::has_array(list, &syntax.masked) && step.guard.is_none()).then(|| {
+            Hurdle::new(
+                Rule::NameTaken,
+                "the block has the batches of an earlier step",
+                range.start,
+            )
+        });
+        let hurdle = taken.as_ref().or(homeless.as_ref()).or(crowded.as_ref());
+        if let Some(hurdle) = hurdle {
             for run in found.runs.drain(..) {
                 let first = start_of(&source, &items[*run.items.start()]);
                 sites.push(site(first, run.ops, 0, blocked(hurdle)));

@@ -74,6 +74,11 @@ impl Scope {
         }
     }
 
+    /// Whether `name` is declared in the function.
+    pub fn declares(&self, name: &str) -> bool {
+        self.locals.contains_key(name)
+    }
+
     /// Whether `name` is a local declared `volatile`.
     pub fn is_volatile(&self, name: &str) -> bool {
         self.locals.get(name).is_some_and(|l| l.volatile)

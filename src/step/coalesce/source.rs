@@ -6,6 +6,7 @@ use super::accessors::Accessors;
 use super::config::Compiled;
 use super::effects::Place;
 use super::rule::Rule;
+use crate::c::functions::FunctionSpan;
 use crate::c::macros::Macros;
 use crate::c::parse::Syntax;
 
@@ -20,6 +21,8 @@ pub struct FunctionSource<'a> {
     pub syntax: &'a Syntax,
     /// The step's settings.
     pub step: &'a Compiled,
+    /// The functions of the file.
+    pub functions: &'a [FunctionSpan],
     /// What macros stand for in this file.
     pub macros: &'a Macros<'a>,
 }
@@ -120,6 +123,20 @@ impl FunctionSource<'_> {
         }
     }
 
+    /// Whether the kernel or this file declares `name` (a global, a member) `volatile`. Headers of the driver are not asked.
+    pub fn is_volatile(&self, name: &str) -> bool {
+        let is_word = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_';
+        let declares = |at: usize| {
+            let rest = &self.text[at..];
+            let end = memchr::memchr2(b';', b'\n', rest).unwrap_or(rest.len());
+            rest[..end]
+                .split(|b| !is_word(b))
+                .any(|word| word == name.as_bytes())
+        };
+        matches!(name, "jiffies" | "jiffies_64")
+            || memchr::memmem::find_iter(self.text, b"volatile").any(declares)
+    }
+
     /// Whether two accesses can touch the same storage.
     pub fn overlap(&self, a: &Place, b: &Place) -> bool {
         // What is not understood may touch anything.
@@ -214,6 +231,8 @@ impl FunctionSource<'_> {
             let is_word = is_name(token);
             match *token {
                 "=" | "++" | "--" | "{" | "}" | ";" | "#" | "##" => return None,
+                // In generated code it would mean our own variable.
+                t if super::OWN_NAMES.contains(&t) => return None,
                 t if t.len() > 1 && t.ends_with('=') && !matches!(t, "==" | "!=" | "<=" | ">=") => {
                     return None;
                 }

@@ -112,6 +112,7 @@ fn a_guard_keeps_the_original() {
         kind: Kind::Outb,
         args: vec![Arg::Value, Arg::Port],
         pausing: false,
+        builtin: false,
     };
     let step = CoalesceStep {
         accessors: vec![],
@@ -145,6 +146,7 @@ fn a_second_pass_finds_nothing() {
         kind: Kind::Outb,
         args: vec![Arg::Value, Arg::Port],
         pausing: false,
+        builtin: false,
     };
     let guarded = CoalesceStep {
         accessor: vec![spec],

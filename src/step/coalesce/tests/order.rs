@@ -43,6 +43,7 @@ fn the_guard_holds_for_the_whole_run() {
             kind: Kind::Outb,
             args: vec![Arg::Value, Arg::Port],
             pausing: false,
+            builtin: false,
         }],
         guard: Some("!hw->mmio".into()),
         ..CoalesceStep::default()
@@ -59,4 +60,18 @@ fn each_branch_of_a_conditional_has_its_array() {
     let (text, _) = rewrite(&CoalesceStep::default(), None, source);
     let text = text.expect("two runs");
     assert_eq!(text.matches("struct io_insn").count(), 2, "{text}");
+}
+
+#[test]
+fn a_second_step_does_not_declare_the_array_again() {
+    let source = "void f(int p, void *q)\n{\n\toutb(1, p);\n\toutb(2, p);\n\twait();\n\tiowrite8(1, q);\n\tiowrite8(2, q);\n\tif (p)\n\t\tiowrite8(3, q);\n}\n";
+    let mut text = source.to_owned();
+    for table in ["port", "iomap"] {
+        let step = CoalesceStep {
+            accessors: vec![table.into()],
+            ..CoalesceStep::default()
+        };
+        text = rewrite(&step, None, &text).0.unwrap_or(text);
+    }
+    assert_eq!(text.matches("struct io_insn io_out").count(), 1, "{text}");
 }

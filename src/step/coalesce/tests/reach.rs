@@ -1,6 +1,6 @@
 //! What an access can reach: through macros, casts, pointers and names that hide others.
 
-use super::{CoalesceStep, blocked, joined, rewrite};
+use super::{CoalesceStep, blocked, codes, joined, rewrite};
 
 #[test]
 fn macros_reach_locals_and_each_other() {
@@ -114,4 +114,58 @@ fn the_value_of_a_statement_expression_stays() {
 #[test]
 fn an_array_size_is_read() {
     blocked("", "u8 n = inb(p); u8 m = inb(p); u8 b[n]; done(b, m);");
+}
+
+#[test]
+fn an_accessor_of_another_kind_is_left_alone() {
+    for (before, parameter) in [
+        (
+            "static inline void outl(u32 v, int p)\n{\n\tmm_write(p, v);\n}\n",
+            "",
+        ),
+        ("#define outl(v, p) mm_write(p, v)\n", ""),
+        ("", "void (*outl)(u32, int), "),
+    ] {
+        let source =
+            format!("{before}void f({parameter}int p)\n{{\n\toutl(1, p);\n\toutl(2, p);\n}}\n");
+        let (text, sites) = rewrite(&CoalesceStep::default(), None, &source);
+        assert_eq!(
+            (text, codes(&sites)),
+            (None, vec!["name-taken"]),
+            "{source}"
+        );
+    }
+}
+
+#[test]
+fn a_macro_may_not_mean_our_names() {
+    let source = "#define PORT(x) (io_len + (x))\nvoid f(void)\n{\n\toutb(1, PORT(0));\n\toutb(2, PORT(1));\n}\n";
+    assert_eq!(rewrite(&CoalesceStep::default(), None, source).0, None);
+}
+
+#[test]
+fn volatile_members_and_globals_are_not_moved() {
+    let head = "struct d { volatile int done; };\nstatic volatile int flag;\n";
+    for operand in ["d->done", "flag", "jiffies"] {
+        let source = format!(
+            "{head}int f(struct d *d, int p)\n{{\n\tint v;\n\n\toutb(1, p);\n\tv = {operand};\n\toutb(2, p);\n\treturn v;\n}}\n"
+        );
+        let (text, sites) = rewrite(&CoalesceStep::default(), None, &source);
+        assert_eq!((text, codes(&sites)), (None, vec!["volatile"]), "{operand}");
+    }
+}
+
+#[test]
+fn an_attribute_stays_with_its_declaration() {
+    let source = "int f(int p)\n{\n\tu8 a __attribute__((unused)) = inb(p);\n\tu8 b = inb(p);\n\n\treturn b;\n}\n";
+    let (text, sites) = rewrite(&CoalesceStep::default(), None, source);
+    assert_eq!((text, codes(&sites)), (None, vec!["declaration"]));
+}
+
+#[test]
+fn code_nested_without_end_is_reported() {
+    let deep = format!("{}1{}", "(".repeat(60_000), ")".repeat(60_000));
+    let source = format!("void f(int p)\n{{\n\toutb({deep}, p);\n\toutb(2, p);\n}}\n");
+    let (text, sites) = rewrite(&CoalesceStep::default(), None, &source);
+    assert_eq!((text, codes(&sites)), (None, vec!["parse-error"]));
 }
