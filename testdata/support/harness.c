@@ -20,6 +20,7 @@ static unsigned int seed;
 
 /* ---- the machine ---- */
 char mock_said[200];
+struct notifier_block mock_pm;
 int mock_cpu, mock_irqs_off;
 char mock_arena[ARENA] __attribute__((aligned(4096)));
 struct cpuinfo boot_cpu_data = { 13 };
@@ -485,6 +486,31 @@ static void counts(void)
 	CHECK(exits == 1 && handed_over == 2 && logged == 256);
 }
 
+/* While the image is made, and where it comes back without a host, nobody is called */
+static void hibernation(void)
+{
+	u32 offered = features, there = hypervisor;
+
+	all_exits = in_use = 0;
+	mock_pm.notifier_call(&mock_pm, PM_HIBERNATION_PREPARE, NULL);
+	round_(5);
+	CHECK(!all_exits);
+	features = 0;
+	mock_pm.notifier_call(&mock_pm, PM_POST_HIBERNATION, NULL);
+	round_(5);
+	CHECK(!all_exits);
+	features = offered;
+	hypervisor = 0;
+	mock_pm.notifier_call(&mock_pm, PM_POST_HIBERNATION, NULL);
+	round_(5);
+	CHECK(!all_exits);
+	hypervisor = there;
+	leaf += 0x100;
+	mock_pm.notifier_call(&mock_pm, PM_POST_HIBERNATION, NULL);
+	in_use = 1;
+	counts();
+}
+
 int main(int argc, char **argv)
 {
 	const char *how = argc > 1 ? argv[1] : "";
@@ -536,6 +562,7 @@ int main(int argc, char **argv)
 		round_(50);
 		host = TAKES;
 		counts();
+		hibernation();
 		host = VANISHES;
 		round_(rounds);
 		in_use = 0;
