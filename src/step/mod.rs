@@ -6,7 +6,6 @@
 pub mod add_file;
 pub mod anchor;
 pub mod coalesce;
-pub mod directive;
 pub mod drop_ifdef;
 mod file_wise;
 pub mod include;
@@ -16,10 +15,12 @@ pub mod kconfig_default;
 pub mod makefile;
 mod removal;
 pub mod remove_call;
+pub mod remove_directive;
 pub mod remove_field;
 pub mod remove_function;
 pub mod remove_parameter;
 pub mod remove_variable;
+pub mod replace_define;
 pub mod replace_function;
 pub mod replace_line;
 pub mod rewrite;
@@ -323,6 +324,7 @@ impl Action {
         let header = match self {
             Self::CoalesceIo(_) => Some(BATCH_HEADER),
             Self::Rewrite(step) => step.include(),
+            Self::FileWise(step) => step.step.include(),
             _ => None,
         };
         if let (Some(header), Some(changed)) = (header, &outcome.text) {
