@@ -486,6 +486,20 @@ static void counts(void)
 	CHECK(exits == 1 && handed_over == 2 && logged == 256);
 }
 
+/* A flush reads back, but not from an emulated device */
+static void flushes(unsigned int each)
+{
+	start(0);
+	xkvm_writeb_flush(1, (void *)0x50000);
+	CHECK(logged == each);
+	xkvm_writew_flush(1, (void *)0x50000);
+	xkvm_writel_flush(1, (void *)0x50000);
+	xkvm_iowrite8_flush(1, (void *)0x50000);
+	xkvm_iowrite16_flush(1, (void *)0x101f0);
+	xkvm_iowrite32_flush(1, (void *)0x50000);
+	CHECK(logged == 6 * each);
+}
+
 /* While the image is made, and where it comes back without a host, nobody is called */
 static void hibernation(void)
 {
@@ -520,10 +534,12 @@ int main(int argc, char **argv)
 	round_(5);
 	if (!strcmp(how, "none")) {
 		CHECK(!mock_init() && !*mock_said);
+		flushes(1);
 	} else if (!strcmp(how, "bare-metal")) {
 		hypervisor = 0;
 		features = ~0u;
 		CHECK(!mock_init() && !*mock_said);
+		flushes(2);
 	} else if (!strcmp(how, "encrypted")) {
 		encrypted = 1;
 		features = ~0u;
@@ -531,6 +547,7 @@ int main(int argc, char **argv)
 	} else if (!strcmp(how, "off")) {
 		features = ~0u;
 		CHECK(mock_setup("off") && !mock_init() && !*mock_said);
+		flushes(2);
 	} else if (!strcmp(how, "no-memory")) {
 		features = ~0u;
 		pages_left = 3;

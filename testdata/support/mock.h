@@ -106,6 +106,12 @@ void iowrite32(u32 value, void *addr);
 u32 ioread8(void *addr);
 u32 ioread16(void *addr);
 u32 ioread32(void *addr);
+#define writeb(value, addr)	iowrite8(value, addr)
+#define writew(value, addr)	iowrite16(value, addr)
+#define writel(value, addr)	iowrite32(value, addr)
+#define readb(addr)		ioread8(addr)
+#define readw(addr)		ioread16(addr)
+#define readl(addr)		ioread32(addr)
 void iowrite8_rep(void *addr, const void *buf, unsigned long count);
 void iowrite16_rep(void *addr, const void *buf, unsigned long count);
 void iowrite32_rep(void *addr, const void *buf, unsigned long count);
