@@ -325,6 +325,7 @@ fn check_step(raw: RawStep, recipe: &Recipe, text: &str, offset: usize) -> Resul
     }
     Ok(Step {
         when: raw.when.map(Spanned::into_inner),
+        at_least: raw.at_least,
         line: line_and_column(text, offset + raw.span.start).0,
         action,
     })

@@ -137,6 +137,8 @@ pub struct Recipe {
 pub struct Step {
     /// Taken only where this expression is true.
     pub when: Option<String>,
+    /// How many places it must change in a tree where the recipe has any work to do.
+    pub at_least: usize,
     /// Line of the step in the recipe file, from 1.
     pub line: usize,
     /// What to do.

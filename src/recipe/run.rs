@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::select::{Chosen, Selection, select};
-use super::{PatchMode, Recipe, load::SUBJECT_MAX};
+use super::{PatchMode, Recipe, Step, load::SUBJECT_MAX};
 use crate::c::headers::Headers;
 use crate::kernel::files::{self, Globs, Needles};
 use crate::kernel::{Overlay, Tree};
@@ -151,8 +151,11 @@ fn run_one(
     let mut before: BTreeMap<String, Option<Vec<u8>>> = BTreeMap::new();
     // Found by the first file-wise step; the text the later ones see may have lost its needles.
     let mut holding: Option<Vec<String>> = None;
+    let mut short = None;
     for index in &chosen.steps {
-        let action = &recipe.steps[*index].action;
+        let step = &recipe.steps[*index];
+        let action = &step.action;
+        let so_far = done.changed + done.already;
         let mut changed = Vec::new();
         if action.is_file_wise() {
             let read = |other: &str| overlay.read(other).ok().flatten();
@@ -191,6 +194,10 @@ fn run_one(
             }
             overlay.write(&path, text);
         }
+        let found = done.changed + done.already - so_far;
+        if found < step.at_least {
+            short.get_or_insert((step, found));
+        }
     }
     let all_file_wise = chosen
         .steps
@@ -201,6 +208,10 @@ fn run_one(
         return nothing_to_read(recipe, chosen, overlay);
     }
     check_expectation(recipe, &holding, done)?;
+    // On a tree that has the changes a pattern finds nothing, and that is right.
+    if let (Some((step, found)), false) = (short, before.is_empty()) {
+        return Err(too_few(recipe, step, found));
+    }
     let mut changes = Vec::new();
     for (path, before) in before {
         let after = overlay.read(&path)?;
@@ -237,6 +248,18 @@ fn nothing_to_read(recipe: &Recipe, chosen: &Chosen, overlay: &Overlay<'_>) -> R
     Ok(Ran::Nothing(format!(
         "none of its files has any of the words {words}"
     )))
+}
+
+/// A step without which the others would be half of the work.
+fn too_few(recipe: &Recipe, step: &Step, found: usize) -> Error {
+    Error::failed(format!(
+        "{}: its step `{}` changed {found} places and must change {}",
+        recipe.name,
+        step.action.kind(),
+        step.at_least
+    ))
+    .at(&recipe.source.file, step.line, 0)
+    .hint("the code is not as the recipe knows it: narrow its `kernels`, or give the step a `when`")
 }
 
 fn check_expectation(recipe: &Recipe, files: &[String], done: &Done<'_>) -> Result<()> {

@@ -51,6 +51,7 @@ fn guest() -> Target {
 pub(super) struct RawStep {
     pub span: Range<usize>,
     pub when: Option<Spanned<String>>,
+    pub at_least: usize,
     pub action: step::Config,
 }
 
@@ -142,6 +143,10 @@ fn read_step(span: Range<usize>, mut table: DeTable<'_>) -> Result<RawStep, Faul
             Some(Spanned::<String>::deserialize(value.into_deserializer()).map_err(fault)?)
         }
     };
+    let at_least = match table.remove("at-least") {
+        None => 0,
+        Some(value) => usize::deserialize(value.into_deserializer()).map_err(fault)?,
+    };
     let Some(kind) = table.remove("kind") else {
         return Err(Fault::at(span, "this step has no `kind`").hint(step::Config::kinds_hint()));
     };
@@ -165,7 +170,12 @@ fn read_step(span: Range<usize>, mut table: DeTable<'_>) -> Result<RawStep, Faul
             .hint(hint));
         }
     };
-    Ok(RawStep { span, when, action })
+    Ok(RawStep {
+        span,
+        when,
+        at_least,
+        action,
+    })
 }
 
 /// Replaces the key where it stands; sets it in every step that knows it, or else in the recipe.
