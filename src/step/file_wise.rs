@@ -4,8 +4,9 @@ use serde::Deserialize;
 use toml::de::ValueDeserializer;
 
 use super::{
-    Fault, FileOutcome, directive, drop_ifdef, kconfig_default, remove_call, remove_field,
-    remove_function, remove_parameter, remove_variable, replace_function, replace_line,
+    Fault, FileOutcome, directive, drop_ifdef, insert_statement, kconfig_default, remove_argument,
+    remove_call, remove_field, remove_function, remove_parameter, remove_statement,
+    remove_variable, replace_function, replace_line,
 };
 
 /// A step that turns one file's text into another.
@@ -65,6 +66,9 @@ kinds! {
     "remove-variable" => RemoveVariable(remove_variable::Config, remove_variable::RemoveVariable) {}
     "remove-field" => RemoveField(remove_field::Config, remove_field::RemoveField) {}
     "remove-call" => RemoveCall(remove_call::Config, remove_call::RemoveCall) {}
+    "remove-statement" => RemoveStatement(remove_statement::Config, remove_statement::RemoveStatement) {}
+    "remove-argument" => RemoveArgument(remove_argument::Config, remove_argument::RemoveArgument) {}
+    "insert-statement" => InsertStatement(insert_statement::Config, insert_statement::InsertStatement) {}
     "remove-directive" => RemoveDirective(directive::RemoveConfig, directive::RemoveDirective) {}
     "remove-parameter" => RemoveParameter(remove_parameter::Config, remove_parameter::RemoveParameter) {}
     "replace-define" => ReplaceDefine(directive::ReplaceConfig, directive::ReplaceDefine) {}
