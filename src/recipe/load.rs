@@ -193,6 +193,12 @@ fn check_front(front: Front, source: Source) -> Result<Recipe, Fault> {
         kernels,
         needles: words(&front.needles)?,
         expect: front.expect,
+        gone: names(&front.gone)?,
+        refuse: front
+            .refuse
+            .into_iter()
+            .map(super::guard::RefuseConfig::compile)
+            .collect::<Result<_, _>>()?,
         patch: front.patch,
         requires_at: front
             .requires

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::select::{Chosen, Selection, select};
-use super::{PatchMode, Recipe, Step, load::SUBJECT_MAX};
+use super::{PatchMode, Recipe, Step, guard, load::SUBJECT_MAX};
 use crate::c::headers::Headers;
 use crate::kernel::files::{self, Globs, Needles};
 use crate::kernel::{Overlay, Tree};
@@ -152,6 +152,9 @@ fn run_one(
     // Found by the first file-wise step; the text the later ones see may have lost its needles.
     let mut holding: Option<Vec<String>> = None;
     let mut short = None;
+    if let Some(because) = refused(recipe, chosen, overlay)? {
+        return Ok(Ran::Nothing(because));
+    }
     for index in &chosen.steps {
         let step = &recipe.steps[*index];
         let action = &step.action;
@@ -212,6 +215,7 @@ fn run_one(
     if let (Some((step, found)), false) = (short, before.is_empty()) {
         return Err(too_few(recipe, step, found));
     }
+    check_gone(recipe, &holding, overlay, done)?;
     let mut changes = Vec::new();
     for (path, before) in before {
         let after = overlay.read(&path)?;
@@ -228,6 +232,25 @@ fn run_one(
         (true, 0) => Ran::Nothing("it found nothing to change".into()),
         (true, _) => Ran::Already,
     })
+}
+
+/// Why the recipe does not touch this code; `None` when nothing refuses it.
+fn refused(recipe: &Recipe, chosen: &Chosen, overlay: &Overlay<'_>) -> Result<Option<String>> {
+    if recipe.refuse.is_empty() {
+        return Ok(None);
+    }
+    let needles = Needles::words(&recipe.needles)?;
+    let visit = |path: &str, text: &[u8]| {
+        recipe.refuse.iter().find_map(|refusal| {
+            let word = refusal.find(text)?;
+            Some(format!(
+                "{} (`{}` at {path}:{})",
+                refusal.because, word.text, word.line
+            ))
+        })
+    };
+    let (found, _) = files::search_in(overlay, &chosen.files, &needles, &|_, _| {}, &visit)?;
+    Ok(found.into_iter().find_map(|(_, because)| because))
 }
 
 /// What it means that no file has a needle: the work is done, or it was never there.
@@ -281,6 +304,40 @@ fn check_expectation(recipe: &Recipe, files: &[String], done: &Done<'_>) -> Resu
         "{}: changed {found} places in {place}, and expects {wanted}",
         recipe.name
     ));
+    Err(match (too_many, first_blocked(done)) {
+        (false, Some(first)) => error.hint(first),
+        _ => error.hint(
+            "the code is not as the recipe knows it: narrow its `kernels`, or give it a `when`",
+        ),
+    })
+}
+
+/// Half of a change is worse than none: the words that must be gone are gone, or the recipe fails.
+fn check_gone(
+    recipe: &Recipe,
+    files: &[String],
+    overlay: &Overlay<'_>,
+    done: &Done<'_>,
+) -> Result<()> {
+    for path in files {
+        let text = overlay.read(path)?.unwrap_or_default();
+        if let Some(word) = guard::first(&text, &recipe.gone) {
+            // The line is that of the text after the steps, so it is told with the word only.
+            let error = Error::failed(format!(
+                "{}: `{}` is still in {path} after all steps: the code is not as the recipe knows it",
+                recipe.name, word.text
+            ));
+            return Err(match first_blocked(done) {
+                Some(first) => error.hint(first),
+                None => error.hint("nothing was changed; the recipe needs a step for this shape"),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The first site that is blocked, and how many more are.
+fn first_blocked(done: &Done<'_>) -> Option<String> {
     let mut blocked = done.sites.iter().filter_map(|site| match &site.verdict {
         Verdict::Blocked { code, reason, line } => Some(format!(
             "{}:{} in {}: {code}: {reason} (line {line})",
@@ -288,19 +345,10 @@ fn check_expectation(recipe: &Recipe, files: &[String], done: &Done<'_>) -> Resu
         )),
         Verdict::Rewritten => None,
     });
-    Err(match (too_many, blocked.next()) {
-        (false, Some(first)) => {
-            let more = blocked.count();
-            let more = if more > 0 {
-                format!(", and {more} more")
-            } else {
-                String::new()
-            };
-            error.hint(format!("blocked: {first}{more}"))
-        }
-        _ => error.hint(
-            "the code is not as the recipe knows it: narrow its `kernels`, or give it a `when`",
-        ),
+    let first = blocked.next()?;
+    Some(match blocked.count() {
+        0 => format!("blocked: {first}"),
+        more => format!("blocked: {first}, and {more} more"),
     })
 }
 

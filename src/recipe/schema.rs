@@ -9,6 +9,7 @@ use serde::de::IntoDeserializer;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
+use super::guard::RefuseConfig;
 use super::parameters::{self, Parameters};
 use super::{Expect, PatchMode, Probe, Target};
 use crate::step::{self, Fault};
@@ -32,6 +33,10 @@ pub(super) struct Front {
     pub needles: Vec<Spanned<String>>,
     #[serde(default)]
     pub expect: Expect,
+    #[serde(default)]
+    pub gone: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub refuse: Vec<RefuseConfig>,
     #[serde(default)]
     pub patch: PatchMode,
     #[serde(default)]

@@ -10,20 +10,25 @@ pub mod drop_ifdef;
 mod file_wise;
 pub mod include;
 pub mod insert;
+pub mod insert_statement;
 pub mod kconfig;
 pub mod kconfig_default;
 pub mod makefile;
 mod removal;
+pub mod remove_argument;
 pub mod remove_call;
 pub mod remove_directive;
 pub mod remove_field;
 pub mod remove_function;
 pub mod remove_parameter;
+pub mod remove_statement;
 pub mod remove_variable;
 pub mod replace_define;
 pub mod replace_function;
 pub mod replace_line;
 pub mod rewrite;
+
+pub(crate) use removal::words;
 
 use std::ops::Range;
 
@@ -175,10 +180,11 @@ pub(crate) enum Config {
 
 impl Config {
     /// Every step kind.
-    pub(crate) const KINDS: [&str; 17] = [
+    pub(crate) const KINDS: [&str; 20] = [
         "coalesce-io",
         "rewrite",
         "insert",
+        "insert-statement",
         "add-file",
         "makefile-add",
         "kconfig-add",
@@ -186,6 +192,8 @@ impl Config {
         "drop-ifdef",
         "remove-function",
         "remove-call",
+        "remove-statement",
+        "remove-argument",
         "remove-variable",
         "remove-field",
         "remove-directive",
