@@ -193,6 +193,7 @@ fn check_front(front: Front, source: Source) -> Result<Recipe, Fault> {
         kernels,
         needles: words(&front.needles)?,
         expect: front.expect,
+        gone: names(&front.gone)?,
         patch: front.patch,
         requires_at: front
             .requires

@@ -108,6 +108,8 @@ pub struct Recipe {
     pub needles: Vec<String>,
     /// How many places it must change.
     pub expect: Expect,
+    /// Names that must not be left in the files it changed, comments apart: half of its work would be worse than none.
+    pub gone: NameGlobs,
     /// One patch, or one a file.
     pub patch: PatchMode,
     /// Recipes that must come before it in the same series.

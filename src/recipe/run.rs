@@ -6,11 +6,12 @@ use serde::Serialize;
 
 use super::select::{Chosen, Selection, select};
 use super::{PatchMode, Recipe, load::SUBJECT_MAX};
+use crate::c::edit::line_of;
 use crate::c::headers::Headers;
 use crate::kernel::files::{self, Globs, Needles};
 use crate::kernel::{Overlay, Tree};
 use crate::series::{FileChange, Patch};
-use crate::step::{Context, Site, Surroundings, Verdict};
+use crate::step::{Context, Site, Surroundings, Verdict, words};
 use crate::{Error, Result};
 
 /// What became of a recipe on a tree.
@@ -201,6 +202,7 @@ fn run_one(
         return nothing_to_read(recipe, chosen, overlay);
     }
     check_expectation(recipe, &holding, done)?;
+    check_gone(recipe, &holding, overlay)?;
     let mut changes = Vec::new();
     for (path, before) in before {
         let after = overlay.read(&path)?;
@@ -279,6 +281,27 @@ fn check_expectation(recipe: &Recipe, files: &[String], done: &Done<'_>) -> Resu
             "the code is not as the recipe knows it: narrow its `kernels`, or give it a `when`",
         ),
     })
+}
+
+/// Whether names are left that the recipe is there to remove.
+fn check_gone(recipe: &Recipe, files: &[String], overlay: &Overlay<'_>) -> Result<()> {
+    if recipe.gone.is_empty() {
+        return Ok(());
+    }
+    for path in files {
+        let Some(text) = overlay.read(path)? else {
+            continue;
+        };
+        let name = |range: std::ops::Range<usize>| String::from_utf8_lossy(&text[range]);
+        if let Some(left) = words(&text).find(|w| recipe.gone.is_match(&name(w.clone()))) {
+            let line = line_of(&text, left.start);
+            let message = format!("{}: `{}` would be left in {path}", recipe.name, name(left));
+            return Err(Error::failed(message).at(path, line, 0).hint(
+                "the code is not as the recipe knows it; half of its work would be worse than none",
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn patches(recipe: &Recipe, changes: Vec<FileChange>, sites: &[Site]) -> Vec<Patch> {

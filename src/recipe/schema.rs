@@ -33,6 +33,8 @@ pub(super) struct Front {
     #[serde(default)]
     pub expect: Expect,
     #[serde(default)]
+    pub gone: Vec<Spanned<String>>,
+    #[serde(default)]
     pub patch: PatchMode,
     #[serde(default)]
     pub requires: Vec<Spanned<String>>,

@@ -5,7 +5,8 @@ use toml::de::ValueDeserializer;
 
 use super::{
     Fault, FileOutcome, directive, drop_ifdef, kconfig_default, remove_call, remove_field,
-    remove_function, remove_parameter, remove_variable, replace_function, replace_line,
+    remove_function, remove_parameter, remove_variable, replace_code, replace_function,
+    replace_line,
 };
 
 /// A step that turns one file's text into another.
@@ -68,6 +69,7 @@ kinds! {
     "remove-directive" => RemoveDirective(directive::RemoveConfig, directive::RemoveDirective) {}
     "remove-parameter" => RemoveParameter(remove_parameter::Config, remove_parameter::RemoveParameter) {}
     "replace-define" => ReplaceDefine(directive::ReplaceConfig, directive::ReplaceDefine) {}
+    "replace-code" => ReplaceCode(replace_code::Config, replace_code::ReplaceCode) {}
     "replace-function" => ReplaceFunction(replace_function::Config, replace_function::ReplaceFunction) {}
     "replace-line" => ReplaceLine(replace_line::Config, replace_line::ReplaceLine) {}
     "drop-ifdef" => DropIfdef(drop_ifdef::Config, drop_ifdef::DropIfdef) {}

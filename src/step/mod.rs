@@ -20,9 +20,12 @@ pub mod remove_field;
 pub mod remove_function;
 pub mod remove_parameter;
 pub mod remove_variable;
+pub mod replace_code;
 pub mod replace_function;
 pub mod replace_line;
 pub mod rewrite;
+
+pub(crate) use removal::words;
 
 use std::ops::Range;
 
@@ -174,7 +177,7 @@ pub(crate) enum Config {
 
 impl Config {
     /// Every step kind.
-    pub(crate) const KINDS: [&str; 17] = [
+    pub(crate) const KINDS: [&str; 18] = [
         "coalesce-io",
         "rewrite",
         "insert",
@@ -189,6 +192,7 @@ impl Config {
         "remove-field",
         "remove-directive",
         "remove-parameter",
+        "replace-code",
         "replace-function",
         "replace-define",
         "replace-line",
