@@ -74,7 +74,10 @@ mod tests {
 
     fn refusal(report: &Value) -> Option<String> {
         let error = check(&report.to_string(), Path::new("report.json")).err()?;
-        Some(format!("{error}; {}", error.hint.clone().unwrap_or_default()))
+        Some(format!(
+            "{error}; {}",
+            error.hint.clone().unwrap_or_default()
+        ))
     }
 
     #[test]
