@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand.
 
 mod completions;
+mod host;
 mod recipes;
 mod scan;
 mod series;
@@ -30,6 +31,7 @@ Examples:
   guestpatch series ~/linux -o out --apply kvm  and as commits on a new branch
   guestpatch scan ~/linux --limit 20            where port I/O could be batched
   guestpatch recipes list                       what it can do
+  guestpatch host build -o host --series out    the VMM that serves such a guest
 
 ";
 
@@ -53,6 +55,7 @@ enum Command {
     Series(series::Series),
     Scan(scan::Scan),
     Recipes(recipes::Recipes),
+    Host(host::Host),
     Completions(completions::Completions),
 }
 
@@ -63,6 +66,7 @@ impl Args {
             Command::Series(command) => command.run(ui),
             Command::Scan(command) => command.run(ui),
             Command::Recipes(command) => command.run(ui),
+            Command::Host(command) => command.run(ui),
             Command::Completions(command) => command.run(ui),
         }
     }
