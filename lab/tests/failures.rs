@@ -47,7 +47,7 @@ impl Bench {
         // A boot sector that says how many sectors of setup follow, the signature and a version of the boot protocol.
         Self::new(&format!(
             "truncate -s 64K $@; p() {{ printf \"$$2\" | dd of=$@ bs=1 seek=$$(($$1)) conv=notrunc status=none; }}; \
-             p 0x1f1 '\\004'; p 0x1fe '\\125\\252'; p 0x200 '\\353\\176'; p 0x202 HdrS; p 0x206 '\\004\\002'; \
+             p 0x1f1 '\\004'; p 0x1fe '\\125\\252'; p 0x200 '\\353\\176'; p 0x202 HdrS; p 0x206 '\\002\\002'; \
              p 0x211 '\\001'; p 0x280 '{code}'"
         ))
     }

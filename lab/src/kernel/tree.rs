@@ -73,7 +73,7 @@ impl Source {
     /// When it cannot be made.
     pub fn copy(&self, lab: &Lab) -> Result<PathBuf> {
         lab.cache.entry("trees", &self.key, |folder| {
-            lab.cache.require_space(2 << 30, "a copy of the tree")?;
+            lab.cache.require_space(3 << 29, "a copy of the tree")?;
             lab.say(&format!("copying {}", self.tree.root().display()));
             clone(self.tree.root(), folder, &self.files, |from, to| {
                 // Where the file system can, this makes a second reference to the same blocks.
