@@ -111,11 +111,17 @@ fn normal(message: &str) -> String {
             (r"\b0x[0-9a-f]+\b", "0x#"),
             (r"\b[0-9a-f]{8,16}\b", "#"),
             // sizes, in any unit
-            (r"\b\d+(\.\d+)? ?(K|kB|KB|KiB|MB|MiB|bytes|pages|blocks)\b", "# $2"),
+            (
+                r"\b\d+(\.\d+)? ?(K|kB|KB|KiB|MB|MiB|bytes|pages|blocks)\b",
+                "# $2",
+            ),
             // measured: speeds and times
             (r"\b\d+\.\d+ (MHz|BogoMIPS)", "# $1"),
             (r"\blpj=\d+", "lpj=#"),
-            (r"\b\d+(\.\d+)? ?(ns|us|usecs|msecs|ms|seconds|secs|jiffies|MB/sec)\b", "# $2"),
+            (
+                r"\b\d+(\.\d+)? ?(ns|us|usecs|msecs|ms|seconds|secs|jiffies|MB/sec)\b",
+                "# $2",
+            ),
             (r"\bset to \S+ UTC \(\d+\)", "set to # UTC"),
             // the version of the kernel is in its banner
             (r"\b\d+\.\d+\.\d+[-+.\w]*", "#.#.#"),
@@ -225,7 +231,10 @@ mod tests {
                    [    0.130000] Memory: 498000K/523768K available (4100K kernel code)\n[    0.140000] new\n";
         let (first, second) = (messages(one), messages(two));
         assert_eq!(first.len(), 3);
-        assert_eq!(difference(&first, &second), (vec![], vec!["new".to_owned()]));
+        assert_eq!(
+            difference(&first, &second),
+            (vec![], vec!["new".to_owned()])
+        );
     }
 
     #[test]

@@ -64,7 +64,12 @@ struct Boot {
     #[arg(long, value_name = "DIR", conflicts_with_all = ["series", "recipe", "recipes", "set"])]
     patches: Option<PathBuf>,
     /// Network cards.
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "rtl8139,e1000")]
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "rtl8139,e1000"
+    )]
     nic: Vec<Nic>,
     /// Do less of everything.
     #[arg(long)]

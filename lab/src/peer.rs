@@ -155,13 +155,19 @@ impl Write for Hash {
 }
 
 /// Gives the stream of `seed` to `take`, piece by piece.
-fn each_piece(seed: u64, bytes: u64, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+fn each_piece(
+    seed: u64,
+    bytes: u64,
+    mut take: impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<()> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut buffer = [0; 16 << 10];
     let mut left = bytes;
     while left > 0 {
         random.fill_bytes(&mut buffer);
-        let piece = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let piece = buffer
+            .len()
+            .min(usize::try_from(left).unwrap_or(usize::MAX));
         take(&buffer[..piece])?;
         left -= piece as u64;
     }
@@ -203,14 +209,20 @@ mod tests {
         assert_eq!(hex(&Sha256::digest(&down)), stream_hash(7, bytes as u64));
         assert_ne!(stream_hash(8, bytes as u64), stream_hash(7, bytes as u64));
         let up = talk(peer.port(), &[b"up\n", down.as_slice()].concat());
-        assert_eq!(String::from_utf8(up).unwrap().trim(), stream_hash(7, bytes as u64));
+        assert_eq!(
+            String::from_utf8(up).unwrap().trim(),
+            stream_hash(7, bytes as u64)
+        );
     }
 
     #[test]
     fn other_requests_are_refused() {
         let peer = Peer::start().unwrap();
         assert_eq!(talk(peer.port(), b"hello\n"), b"not a request\n");
-        assert_eq!(talk(peer.port(), b"down x 1\n"), b"not a seed and a number\n");
+        assert_eq!(
+            talk(peer.port(), b"down x 1\n"),
+            b"not a seed and a number\n"
+        );
     }
 
     #[test]
@@ -218,7 +230,9 @@ mod tests {
         let peer = Peer::start().unwrap();
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         for text in ["one", "two"] {
-            socket.send_to(text.as_bytes(), (Ipv4Addr::LOCALHOST, peer.syslog())).unwrap();
+            socket
+                .send_to(text.as_bytes(), (Ipv4Addr::LOCALHOST, peer.syslog()))
+                .unwrap();
         }
         let mut got = Vec::new();
         for _ in 0..100 {

@@ -54,10 +54,21 @@ impl Machine {
     /// The command, with the serial ports going to files.
     fn command(&self, console: &Path, results: &Path) -> Command {
         let mut command = Command::new(QEMU);
-        command.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
+        command.args([
+            "-nodefaults",
+            "-no-user-config",
+            "-display",
+            "none",
+            "-no-reboot",
+        ]);
         // Software emulation: it is everywhere, and all that counts is what the guest does.
         command.args(["-machine", "pc", "-accel", "tcg", "-cpu", "max"]);
-        command.args(["-m", &self.memory.to_string(), "-smp", &self.cpus.to_string()]);
+        command.args([
+            "-m",
+            &self.memory.to_string(),
+            "-smp",
+            &self.cpus.to_string(),
+        ]);
         command.arg("-kernel").arg(&self.kernel);
         command.arg("-initrd").arg(&self.initrd);
         command.args(["-append", &self.append()]);

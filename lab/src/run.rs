@@ -230,7 +230,10 @@ fn tail(path: &Path) -> io::Result<Vec<String>> {
         .map(|line| line.trim_end_matches('\r'))
         .collect();
     let from = lines.len().saturating_sub(TAIL);
-    Ok(lines[from..].iter().map(|line| (*line).to_owned()).collect())
+    Ok(lines[from..]
+        .iter()
+        .map(|line| (*line).to_owned())
+        .collect())
 }
 
 /// The same command, ended by the kernel when this program dies without a chance to do so itself (SIGKILL).
@@ -263,7 +266,11 @@ pub fn ask(program: &str, arguments: &[&str]) -> Result<String> {
         .output()
         .with_context(|| format!("cannot run {program}"))?;
     if !output.status.success() {
-        bail!("{program} {} failed ({})", arguments.join(" "), output.status);
+        bail!(
+            "{program} {} failed ({})",
+            arguments.join(" "),
+            output.status
+        );
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
@@ -307,9 +314,15 @@ mod tests {
     fn a_failing_step_shows_the_end_of_its_log() {
         let (done, folder) = run("seq 100; echo why >&2; exit 3", Duration::from_secs(20));
         let error = done.unwrap_err().to_string();
-        assert!(error.starts_with("the step failed (exit status: 3)\n"), "{error}");
+        assert!(
+            error.starts_with("the step failed (exit status: 3)\n"),
+            "{error}"
+        );
         assert!(error.contains("    why\n"), "{error}");
-        assert!(error.contains("    100\n") && !error.contains("    50\n"), "{error}");
+        assert!(
+            error.contains("    100\n") && !error.contains("    50\n"),
+            "{error}"
+        );
         let log = folder.path().join("log");
         assert!(error.ends_with(&log.display().to_string()), "{error}");
     }

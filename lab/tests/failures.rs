@@ -122,7 +122,10 @@ fn can_run_guests() -> bool {
         found
     };
     let here = there("qemu-system-x86_64") && there("busybox");
-    assert!(here || std::env::var_os("CI").is_none(), "CI must have them");
+    assert!(
+        here || std::env::var_os("CI").is_none(),
+        "CI must have them"
+    );
     here
 }
 
@@ -158,7 +161,10 @@ fn a_kernel_that_does_not_build_shows_why() {
     assert!(said.contains("make of the stock kernel failed"), "{said}");
     // What went wrong, though it is not at the end; and the end.
     assert!(said.contains("x.c:1: error: no such thing"), "{said}");
-    assert!(said.contains("    100\n") && !said.contains("    20\n"), "{said}");
+    assert!(
+        said.contains("    100\n") && !said.contains("    20\n"),
+        "{said}"
+    );
     let text = fs::read_to_string(log(&said)).expect("the log is there");
     assert!(text.contains("\n20\n"), "{text}");
     // No half-made kernel is taken for one the next time.
@@ -188,7 +194,10 @@ fn a_guest_that_hangs_is_ended() {
     let bench = Bench::image(HANG);
     let (output, said) = bench.boot(&["--timeout", "3"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(said.contains("the guest stock-e1000 did not power off within 3s"), "{said}");
+    assert!(
+        said.contains("the guest stock-e1000 did not power off within 3s"),
+        "{said}"
+    );
     assert!(log(&said).exists());
     bench.nobody_is_left();
 }
@@ -201,7 +210,10 @@ fn a_guest_that_goes_down_early_has_failed() {
     let bench = Bench::image(RESET);
     let (output, said) = bench.boot(&["--timeout", "60"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(said.contains("went down before its workload was done"), "{said}");
+    assert!(
+        said.contains("went down before its workload was done"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -226,7 +238,10 @@ fn an_interrupted_run_ends_its_guest() {
     let output = child.wait_with_output().expect("it ends");
     assert_eq!(output.status.code(), Some(2));
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("interrupted during the guest stock-e1000"), "{said}");
+    assert!(
+        said.contains("interrupted during the guest stock-e1000"),
+        "{said}"
+    );
     bench.nobody_is_left();
 }
 

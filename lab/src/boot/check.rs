@@ -84,20 +84,42 @@ pub(super) fn run(expected: &Expected<'_>, outcome: &Outcome, datagrams: &[Vec<u
         format!("module unloaded and loaded, {} times", amount.reloads),
         (1..=amount.reloads).flat_map(reload),
     ));
-    checks.push(Check::equal(place, "no errors counted", facts, "link_errors", "0 0"));
+    checks.push(Check::equal(
+        place,
+        "no errors counted",
+        facts,
+        "link_errors",
+        "0 0",
+    ));
     let (written, read) = (facts.get("disk_written"), facts.get("disk_read"));
     let same = written.len() == 64 && written == read;
-    checks.push(Check::new(place, "disk reads what was written", same, shown(read)));
+    checks.push(Check::new(
+        place,
+        "disk reads what was written",
+        same,
+        shown(read),
+    ));
     checks.push(clock(place, facts));
     if expected.debug {
-        checks.push(Check::equal(place, "lockdep at work to the end", facts, "lockdep", "1"));
+        checks.push(Check::equal(
+            place,
+            "lockdep at work to the end",
+            facts,
+            "lockdep",
+            "1",
+        ));
     }
     let warnings = warnings(&outcome.console);
     let seen = match warnings.as_slice() {
         [] => "none".to_owned(),
         lines => format!("{}\nin {}", lines.join("\n"), outcome.log.display()),
     };
-    checks.push(Check::new(place, "no warnings of the kernel", warnings.is_empty(), seen));
+    checks.push(Check::new(
+        place,
+        "no warnings of the kernel",
+        warnings.is_empty(),
+        seen,
+    ));
     checks
 }
 
@@ -106,7 +128,12 @@ fn all(place: &str, name: String, checks: impl Iterator<Item = Check>) -> Check 
     let checks: Vec<Check> = checks.collect();
     match checks.iter().find(|check| !check.holds) {
         Some(bad) => Check::new(place, name, false, format!("{}: {}", bad.name, bad.seen)),
-        None => Check::new(place, name, !checks.is_empty(), format!("{} checks", checks.len())),
+        None => Check::new(
+            place,
+            name,
+            !checks.is_empty(),
+            format!("{} checks", checks.len()),
+        ),
     }
 }
 
@@ -116,18 +143,28 @@ fn transfer(place: &str, facts: &Facts, prefix: &str, seed: u64, bytes: u64) -> 
         0 => format!("{} KiB of {prefix} each way", bytes >> 10),
         mib => format!("{mib} MiB of {prefix} each way"),
     };
-    let (down, up) = (facts.get(&format!("{prefix}_down")), facts.get(&format!("{prefix}_up")));
+    let (down, up) = (
+        facts.get(&format!("{prefix}_down")),
+        facts.get(&format!("{prefix}_up")),
+    );
     if down != hash || up != hash {
         let seen = format!("{} down and {} up, not {hash}", shown(down), shown(up));
         return Check::new(place, name, false, seen);
     }
     let speed = |way: &str| {
-        let seconds = facts.number(&format!("{prefix}_{way}_seconds")).unwrap_or(0.0);
+        let seconds = facts
+            .number(&format!("{prefix}_{way}_seconds"))
+            .unwrap_or(0.0);
         #[expect(clippy::cast_precision_loss, reason = "a speed for the reader")]
         let mib = (bytes as f64) / f64::from(1 << 20);
         format!("{way} {:.1} MiB/s", mib / seconds.max(0.01))
     };
-    Check::new(place, name, true, format!("{}, {}", speed("down"), speed("up")))
+    Check::new(
+        place,
+        name,
+        true,
+        format!("{}, {}", speed("down"), speed("up")),
+    )
 }
 
 fn flood(place: &str, facts: &Facts, key: &str, count: u32) -> Check {
@@ -203,9 +240,18 @@ pub(super) fn recipes(patched: &Variant, stock: Option<&Variant>) -> Result<Vec<
     let key = "symbol_xkvm_io_coalesce";
     add("xkvm-io", key, facts.get(key) == "1");
     if patched.series.has("xkvm-io") {
-        let line = run.outcome.console.lines().find(|l| l.contains("xkvm_io: "));
+        let line = run
+            .outcome
+            .console
+            .lines()
+            .find(|l| l.contains("xkvm_io: "));
         let seen = line.unwrap_or("it says nothing, as QEMU is no host for it");
-        checks.push(Check::new("patched", "xkvm-io finds no host", line.is_none(), seen));
+        checks.push(Check::new(
+            "patched",
+            "xkvm-io finds no host",
+            line.is_none(),
+            seen,
+        ));
     }
     checks.extend(napi(patched, stock)?);
     Ok(checks)
@@ -226,13 +272,21 @@ fn napi(patched: &Variant, stock: Option<&Variant>) -> Result<Vec<Check>> {
         let mut seen = format!("{module} uses {}", shown(&now.join(" ")));
         let mut holds = now.is_empty();
         if let Some(stock) = stock {
-            let file = stock.kernel.modules()?.into_iter().find(|(n, _)| *n == module);
+            let file = stock
+                .kernel
+                .modules()?
+                .into_iter()
+                .find(|(n, _)| *n == module);
             let was = match file {
                 Some((_, path)) => uses(modules::imports(&path)?),
                 None => Vec::new(),
             };
             holds &= !was.is_empty();
-            seen = format!("{module} used {}, uses {}", shown(&was.join(" ")), shown(&now.join(" ")));
+            seen = format!(
+                "{module} used {}, uses {}",
+                shown(&was.join(" ")),
+                shown(&now.join(" "))
+            );
         }
         checks.push(Check::new("patched", recipe, holds, seen));
     }
@@ -253,13 +307,25 @@ pub(super) fn console(place: &str, stock: &[String], patched: &[String]) -> Chec
     let (gone, new) = difference(stock, patched);
     let mut seen = Vec::new();
     let mut holds = true;
-    for (sign, line) in gone.iter().map(|l| ('-', l)).chain(new.iter().map(|l| ('+', l))) {
+    for (sign, line) in gone
+        .iter()
+        .map(|l| ('-', l))
+        .chain(new.iter().map(|l| ('+', l)))
+    {
         let meant = intended.is_match(line);
         holds &= meant;
-        seen.push(format!("{sign} {line}{}", if meant { "  (intended)" } else { "" }));
+        seen.push(format!(
+            "{sign} {line}{}",
+            if meant { "  (intended)" } else { "" }
+        ));
     }
     if stock.is_empty() || patched.is_empty() {
-        return Check::new(place, "messages compared", false, "a console without messages");
+        return Check::new(
+            place,
+            "messages compared",
+            false,
+            "a console without messages",
+        );
     }
     let name = "messages differ only where intended";
     let seen = match seen.as_slice() {

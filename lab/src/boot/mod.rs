@@ -150,7 +150,12 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
         None => Series::make(&source, &options.request)?,
     };
     report::series(&patched);
-    let own: BTreeSet<&str> = options.nics.iter().flat_map(|n| n.recipes()).copied().collect();
+    let own: BTreeSet<&str> = options
+        .nics
+        .iter()
+        .flat_map(|n| n.recipes())
+        .copied()
+        .collect();
     let own = Series::of_lab(&source, &own.into_iter().collect::<Vec<_>>())?;
     let mut fragments = vec!["guest", "net"];
     if options.debug {
@@ -173,6 +178,7 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
             source: &source,
             series: &series,
             config: &config,
+            profile: if options.debug { "debug" } else { "plain" },
         };
         let kernel = Kernel::get(lab, &spec)?;
         let mut runs = Vec::new();
@@ -202,7 +208,10 @@ fn boot(
     nic: Nic,
 ) -> Result<Run> {
     let name = format!("{variant}-{}", nic.driver());
-    lab.say(&format!("running the {variant} kernel with {}", nic.driver()));
+    lab.say(&format!(
+        "running the {variant} kernel with {}",
+        nic.driver()
+    ));
     let seconds = options.timeout.unwrap_or({
         let usual = if options.quick { 300 } else { 900 };
         if options.debug { 4 * usual } else { usual }
@@ -281,8 +290,10 @@ fn judge(variants: &[Variant], amount: Amount, debug: bool) -> Result<Vec<Check>
         checks.extend(check::recipes(patched, stock)?);
         if let Some(stock) = stock {
             for (before, after) in stock.runs.iter().zip(&patched.runs) {
-                let (before_text, after_text) =
-                    (messages(&before.outcome.console), messages(&after.outcome.console));
+                let (before_text, after_text) = (
+                    messages(&before.outcome.console),
+                    messages(&after.outcome.console),
+                );
                 let place = format!("patched {}", after.nic.driver());
                 checks.push(check::console(&place, &before_text, &after_text));
             }

@@ -22,7 +22,11 @@ pub(super) fn series(series: &Series) {
     if series.is_empty() {
         println!("series: none");
     } else {
-        println!("series: {} patches: {}", series.patches.len(), applied.join(" "));
+        println!(
+            "series: {} patches: {}",
+            series.patches.len(),
+            applied.join(" ")
+        );
     }
     for (name, missing) in &series.recipes {
         if let Some(because) = missing {

@@ -1,4 +1,4 @@
-//! Building: a workspace for each tree and base configuration, in which one variant after the other is patched and made; only what
+//! Building: a workspace for each tree and sort of configuration, in which one variant after the other is patched and made; only what
 //! a variant changes is compiled anew.
 
 use std::collections::BTreeSet;
@@ -58,7 +58,7 @@ fn base_key(spec: &Spec<'_>) -> Result<KeyBuilder> {
 fn build(lab: &Lab, spec: &Spec<'_>, config: &Config, folder: &Path) -> Result<()> {
     lab.cache.require_space(SPACE, "building a kernel")?;
     let pristine = spec.source.copy(lab)?;
-    let key = base_key(spec)?.with("config", spec.config.render()).build();
+    let key = base_key(spec)?.with("profile", spec.profile).build();
     let (work, _guard) = lab.cache.workspace(&key)?;
     let make = Make {
         lab,
@@ -104,8 +104,11 @@ impl Make<'_> {
                 .with_context(|| format!("cannot restore {path}"))?;
         }
         let touched = touched(&self.spec.series.patches);
-        fs::write(&list, touched.iter().map(|p| format!("{p}\n")).collect::<String>())
-            .with_context(|| format!("cannot write {}", list.display()))?;
+        fs::write(
+            &list,
+            touched.iter().map(|p| format!("{p}\n")).collect::<String>(),
+        )
+        .with_context(|| format!("cannot write {}", list.display()))?;
         if self.spec.series.is_empty() {
             return Ok(());
         }
@@ -117,8 +120,13 @@ impl Make<'_> {
         let mut command = Command::new("git");
         command.current_dir(&self.source);
         // The cache may lie inside of some repository, which is not meant.
-        command.env("GIT_CEILING_DIRECTORIES", self.source.parent().unwrap_or(&self.source));
-        command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
+        command.env(
+            "GIT_CEILING_DIRECTORIES",
+            self.source.parent().unwrap_or(&self.source),
+        );
+        command
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_CONFIG_NOSYSTEM", "1");
         command.args(["apply", "--whitespace=nowarn"]);
         for (name, text) in &self.spec.series.patches {
             let file = folder.join(name);
@@ -135,8 +143,8 @@ impl Make<'_> {
         let file = format!("KCONFIG_ALLCONFIG={}", wanted.display());
         self.run("configure", &[&file, "allnoconfig"])?;
         let got = self.output.join(".config");
-        let text = fs::read_to_string(&got)
-            .with_context(|| format!("cannot read {}", got.display()))?;
+        let text =
+            fs::read_to_string(&got).with_context(|| format!("cannot read {}", got.display()))?;
         let missing = config.missing_in(&Config::parse(&text)?);
         if missing.is_empty() {
             return Ok(());
@@ -163,7 +171,9 @@ impl Make<'_> {
         command.args(arguments);
         // Nothing of the machine or the hour gets into the kernel: the same input makes the same kernel.
         command.env("KBUILD_BUILD_TIMESTAMP", "2026-01-01");
-        command.env("KBUILD_BUILD_USER", "lab").env("KBUILD_BUILD_HOST", "lab");
+        command
+            .env("KBUILD_BUILD_USER", "lab")
+            .env("KBUILD_BUILD_HOST", "lab");
         command.env("KBUILD_BUILD_VERSION", "1");
         for name in ["MAKEFLAGS", "MFLAGS", "ARCH", "KCFLAGS", "KBUILD_OUTPUT"] {
             command.env_remove(name);
@@ -204,7 +214,10 @@ impl Make<'_> {
     }
 
     fn step(&self, command: &Command, name: &str, timeout: Duration) -> Result<()> {
-        let log = self.lab.logs.file(&format!("{}-{name}.log", self.spec.name));
+        let log = self
+            .lab
+            .logs
+            .file(&format!("{}-{name}.log", self.spec.name));
         let name = format!("{name} of the {} kernel", self.spec.name);
         step(command, &name, &log, timeout, &self.lab.interrupt).map_err(|error| {
             // With several jobs, what went wrong may stand far above the end.
@@ -277,7 +290,10 @@ mod tests {
     fn the_files_of_a_patch_are_found() {
         let patch = "diff --git a/x b/x\n--- a/x/y.c\n+++ b/x/y.c\n@@ -1 +1 @@\n--- /dev/null\n+++ b/new file\n";
         let touched = touched(&[("0001-x.patch".to_owned(), patch.into())]);
-        assert_eq!(touched.into_iter().collect::<Vec<_>>(), ["new file", "x/y.c"]);
+        assert_eq!(
+            touched.into_iter().collect::<Vec<_>>(),
+            ["new file", "x/y.c"]
+        );
     }
 
     #[test]
@@ -287,7 +303,10 @@ mod tests {
         fs::create_dir(&pristine).unwrap();
         fs::write(pristine.join("f"), "old").unwrap();
         let long_ago = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1000);
-        fs::File::open(pristine.join("f")).unwrap().set_modified(long_ago).unwrap();
+        fs::File::open(pristine.join("f"))
+            .unwrap()
+            .set_modified(long_ago)
+            .unwrap();
         tree::link(&pristine, &source).unwrap();
         // As git does it: a new file in place of the link.
         fs::remove_file(source.join("f")).unwrap();
@@ -305,7 +324,10 @@ mod tests {
 
     #[test]
     fn modules_are_named_by_old_and_new_kernels() {
-        assert_eq!(module_name("drivers/net/8139cp.o").as_deref(), Some("8139cp.ko"));
+        assert_eq!(
+            module_name("drivers/net/8139cp.o").as_deref(),
+            Some("8139cp.ko")
+        );
         assert_eq!(module_name("kernel/x/y.ko").as_deref(), Some("y.ko"));
         assert_eq!(module_name(""), None);
     }

@@ -132,7 +132,11 @@ mod tests {
         let got = Config::parse("CONFIG_A=y\nCONFIG_B=y\nCONFIG_C=y\n").unwrap();
         assert_eq!(
             asked.unwrap().missing_in(&got),
-            ["CONFIG_B=m became y", "CONFIG_C=n became y", "CONFIG_D=y became n"]
+            [
+                "CONFIG_B=m became y",
+                "CONFIG_C=n became y",
+                "CONFIG_D=y became n"
+            ]
         );
     }
 

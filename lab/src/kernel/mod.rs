@@ -27,6 +27,8 @@ pub struct Spec<'a> {
     pub series: &'a Series,
     /// What the configuration must have, besides what the series asks for.
     pub config: &'a Config,
+    /// A name for configurations that are much alike: their kernels are built in one folder, one after the other.
+    pub profile: &'a str,
 }
 
 /// A kernel in the cache.

@@ -70,8 +70,7 @@ impl Series {
     /// # Errors
     /// Those of guestpatch; and when a recipe asked for by name does not apply.
     pub fn make(source: &Source, request: &Request) -> Result<Self> {
-        let catalogue =
-            Catalogue::load(request.folder.as_deref(), &request.set).map_err(told)?;
+        let catalogue = Catalogue::load(request.folder.as_deref(), &request.set).map_err(told)?;
         let mut names: Vec<String> = match request.choice {
             Choice::None => Vec::new(),
             Choice::Default => names(&catalogue, |r| r.default),
@@ -116,7 +115,10 @@ impl Series {
     /// This series on top of another for the same tree.
     #[must_use]
     pub fn on(mut self, below: &Self) -> Self {
-        let renamed = below.patches.iter().map(|(n, text)| (format!("lab-{n}"), text.clone()));
+        let renamed = below
+            .patches
+            .iter()
+            .map(|(n, text)| (format!("lab-{n}"), text.clone()));
         self.patches.splice(0..0, renamed);
         self.config = below.config.with(&self.config);
         self
@@ -156,14 +158,14 @@ impl Series {
     /// When it cannot be read, or has no patch.
     pub fn read(folder: &Path) -> Result<Self> {
         let mut patches = Vec::new();
-        for entry in fs::read_dir(folder)
-            .with_context(|| format!("cannot read {}", folder.display()))?
+        for entry in
+            fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?
         {
             let path = entry.context("cannot read a folder")?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             if is_patch(&name) {
-                let text = fs::read(&path)
-                    .with_context(|| format!("cannot read {}", path.display()))?;
+                let text =
+                    fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
                 patches.push((name.into_owned(), text));
             }
         }
@@ -177,7 +179,10 @@ impl Series {
                 .with_context(|| format!("{} is not a configuration", file.display()))?,
             Err(_) => Config::default(),
         };
-        let recipes = named(&patches).into_iter().map(|name| (name, None)).collect();
+        let recipes = named(&patches)
+            .into_iter()
+            .map(|name| (name, None))
+            .collect();
         Ok(Self {
             patches,
             config,

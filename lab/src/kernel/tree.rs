@@ -21,6 +21,14 @@ const UNUSED: &[&str] = &[
     "tools/perf/",
     "tools/testing/",
 ];
+/// What builds and scripts leave in a tree; the lab's build must not find it.
+const LEAVINGS: &[&str] = &[
+    ".config",
+    ".config.old",
+    "include/config/",
+    "include/generated/",
+    "arch/x86/include/generated/",
+];
 /// The architectures that stay; of the others no file is read either.
 const ARCHITECTURES: &[&str] = &["x86", "um"];
 
@@ -104,7 +112,8 @@ fn clone(
                 copy(&source, &target)
             }
         };
-        one().with_context(|| format!("cannot copy {} to {}", source.display(), target.display()))?;
+        one()
+            .with_context(|| format!("cannot copy {} to {}", source.display(), target.display()))?;
     }
     Ok(())
 }
@@ -138,13 +147,21 @@ fn list(root: &Path) -> Result<Vec<PathBuf>> {
 }
 
 fn is_wanted(path: &Path, folder: bool) -> bool {
-    if path.components().any(|part| part.as_os_str() == ".git") {
+    let name = path.file_name().unwrap_or_default();
+    // Objects and the commands that made them.
+    let is_made = ["o", "ko", "a", "cmd"].iter().any(|made| path.extension() == Some(OsStr::new(made)))
+        || name.to_string_lossy().starts_with(".checkpatch-");
+    if name == OsStr::new(".git")
+        || (is_made && !folder)
+        || LEAVINGS.iter().any(|leaving| path.starts_with(leaving))
+    {
         return false;
     }
     // Every folder is described to Kconfig and make, built or not.
-    let name = path.file_name().unwrap_or_default();
     let is_description = name.to_string_lossy().starts_with("Kconfig")
-        || ["Makefile", "Kbuild"].iter().any(|known| name == OsStr::new(known));
+        || ["Makefile", "Kbuild"]
+            .iter()
+            .any(|known| name == OsStr::new(known));
     if folder || is_description {
         return true;
     }
@@ -199,6 +216,14 @@ mod tests {
             ("drivers/gpu/drm/amd/Makefile", true),
             ("tools/objtool/check.c", true),
             ("tools/testing/x.c", false),
+            (".config", false),
+            ("include/config/auto.conf", false),
+            ("include/configuration.h", true),
+            ("kernel/.fork.o.cmd", false),
+            ("kernel/fork.o", false),
+            ("kernel/fork.c", true),
+            ("kernel/config.cmd/Kconfig", true),
+            (".checkpatch-camelcase.git.", false),
         ] {
             assert_eq!(is_wanted(Path::new(path), false), wanted, "{path}");
         }
