@@ -149,7 +149,9 @@ fn list(root: &Path) -> Result<Vec<PathBuf>> {
 fn is_wanted(path: &Path, folder: bool) -> bool {
     let name = path.file_name().unwrap_or_default();
     // Objects and the commands that made them.
-    let is_made = ["o", "ko", "a", "cmd"].iter().any(|made| path.extension() == Some(OsStr::new(made)))
+    let is_made = ["o", "ko", "a", "cmd"]
+        .iter()
+        .any(|made| path.extension() == Some(OsStr::new(made)))
         || name.to_string_lossy().starts_with(".checkpatch-");
     if name == OsStr::new(".git")
         || (is_made && !folder)
