@@ -35,17 +35,34 @@ fn a_new_default_comes_with_a_fragment() {
 }
 
 #[test]
+fn the_helper_is_turned_on() {
+    let place = place();
+    let told = place.run(&["series", "linux", "-o", "out", "-r", "libata-taskfile"]);
+    assert!(told.starts_with("exit 0"), "{told}");
+    assert_eq!(
+        place.read("out/guest.config"),
+        "# xkvm-io\nCONFIG_XKVM_IO=y\n"
+    );
+}
+
+#[test]
 fn a_series_without_configuration_has_no_fragment() {
     let place = place();
+    place.write(
+        "own/fast.md",
+        "+++\nname = \"fast\"\nversion = 1\nsubject = \"lib: say it\"\ntarget = \"guest\"\norder = 200\n\
+         files = [\"lib/Makefile\"]\nexpect = { min = 1 }\n\n[[step]]\nkind = \"insert\"\nfile = \"lib/Makefile\"\n\
+         after = \"obj-$(CONFIG_GENERIC_IOMAP) += iomap.o\"\ntext = \"# here\\n\"\n+++\nSay it.\n",
+    );
     let told = place.run(&[
         "series",
         "linux",
         "-o",
         "out",
+        "--recipes",
+        "own",
         "-r",
-        "xkvm-io",
-        "-r",
-        "libata-taskfile",
+        "fast",
     ]);
     assert!(told.starts_with("exit 0"), "{told}");
     assert!(!place.path().join("out/guest.config").exists());

@@ -280,6 +280,23 @@ fn a_recipe_that_finds_nothing() {
 }
 
 #[test]
+fn a_step_that_must_find_its_place() {
+    let place = Place::new();
+    with(
+        &place,
+        "to = \"mini_clear($PORT)\"",
+        "to = \"mini_clear($PORT)\"\n\n[[step]]\nkind = \"rewrite\"\nat-least = 1\npattern = \"mini_nowhere($X)\"\nto = \"mini_else($X)\"",
+    );
+    assert_snapshot!(place.run_untouched(&["series", "linux", "-o", "out", "--recipes", "my", "-r", "mine"]), @r"
+    exit 1
+    stderr:
+    error: mine: its step `rewrite` changed 0 places and must change 1
+     --> my/mine.md:14
+    hint: the code is not as the recipe knows it: narrow its `kernels`, or give the step a `when`
+    ");
+}
+
+#[test]
 fn a_recipe_replaces_the_built_in_one() {
     let place = Place::new();
     place.write(

@@ -20,6 +20,11 @@ const CC_PLATFORM: Has = (
     "include/linux/cc_platform.h",
     "/* CC_ATTR_GUEST_MEM_ENCRYPT */\n",
 );
+const READ_ONCE: Has = ("include/linux/compiler.h", "#define READ_ONCE(x) x\n");
+const PM_NOTIFIER: Has = (
+    "include/linux/suspend.h",
+    "#define pm_notifier(fn, pri) x\n",
+);
 const PROCESSOR: Has = ("include/linux/processor.h", "");
 const CPUID_API: Has = ("arch/x86/include/asm/cpuid/api.h", "");
 
@@ -135,7 +140,10 @@ fn the_helper_does_what_the_single_instructions_do() {
         return;
     }
     let dir = tempfile::tempdir().expect("temporary folder");
-    lay_out(dir.path(), &[VMMCALL, EXPORT, CC_PLATFORM]);
+    lay_out(
+        dir.path(),
+        &[VMMCALL, EXPORT, CC_PLATFORM, READ_ONCE, PM_NOTIFIER],
+    );
     build(dir.path());
     for how in [
         "none",

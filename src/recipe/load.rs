@@ -193,6 +193,12 @@ fn check_front(front: Front, source: Source) -> Result<Recipe, Fault> {
         kernels,
         needles: words(&front.needles)?,
         expect: front.expect,
+        gone: names(&front.gone)?,
+        refuse: front
+            .refuse
+            .into_iter()
+            .map(super::guard::RefuseConfig::compile)
+            .collect::<Result<_, _>>()?,
         patch: front.patch,
         requires_at: front
             .requires
@@ -325,6 +331,7 @@ fn check_step(raw: RawStep, recipe: &Recipe, text: &str, offset: usize) -> Resul
     }
     Ok(Step {
         when: raw.when.map(Spanned::into_inner),
+        at_least: raw.at_least,
         line: line_and_column(text, offset + raw.span.start).0,
         action,
     })

@@ -7,6 +7,7 @@ pub mod catalogue;
 pub mod facts;
 pub mod fragment;
 mod globs;
+pub mod guard;
 pub mod load;
 mod parameters;
 mod prose;
@@ -108,6 +109,10 @@ pub struct Recipe {
     pub needles: Vec<String>,
     /// How many places it must change.
     pub expect: Expect,
+    /// Identifiers of which none may be left in its files.
+    pub gone: NameGlobs,
+    /// Code that it does not touch.
+    pub refuse: Vec<guard::Refusal>,
     /// One patch, or one a file.
     pub patch: PatchMode,
     /// Recipes that must come before it in the same series.
@@ -137,6 +142,8 @@ pub struct Recipe {
 pub struct Step {
     /// Taken only where this expression is true.
     pub when: Option<String>,
+    /// How many places it must change in a tree where the recipe has any work to do.
+    pub at_least: usize,
     /// Line of the step in the recipe file, from 1.
     pub line: usize,
     /// What to do.

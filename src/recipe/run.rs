@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::select::{Chosen, Selection, select};
-use super::{PatchMode, Recipe, load::SUBJECT_MAX};
+use super::{PatchMode, Recipe, Step, guard, load::SUBJECT_MAX};
 use crate::c::headers::Headers;
 use crate::kernel::files::{self, Globs, Needles};
 use crate::kernel::{Overlay, Tree};
@@ -151,8 +151,14 @@ fn run_one(
     let mut before: BTreeMap<String, Option<Vec<u8>>> = BTreeMap::new();
     // Found by the first file-wise step; the text the later ones see may have lost its needles.
     let mut holding: Option<Vec<String>> = None;
+    let mut short = None;
+    if let Some(because) = refused(recipe, chosen, overlay)? {
+        return Ok(Ran::Nothing(because));
+    }
     for index in &chosen.steps {
-        let action = &recipe.steps[*index].action;
+        let step = &recipe.steps[*index];
+        let action = &step.action;
+        let so_far = done.changed + done.already;
         let mut changed = Vec::new();
         if action.is_file_wise() {
             let read = |other: &str| overlay.read(other).ok().flatten();
@@ -191,6 +197,10 @@ fn run_one(
             }
             overlay.write(&path, text);
         }
+        let found = done.changed + done.already - so_far;
+        if found < step.at_least {
+            short.get_or_insert((step, found));
+        }
     }
     let all_file_wise = chosen
         .steps
@@ -201,6 +211,11 @@ fn run_one(
         return nothing_to_read(recipe, chosen, overlay);
     }
     check_expectation(recipe, &holding, done)?;
+    // On a tree that has the changes a pattern finds nothing, and that is right.
+    if let (Some((step, found)), false) = (short, before.is_empty()) {
+        return Err(too_few(recipe, step, found));
+    }
+    check_gone(recipe, &holding, overlay, done)?;
     let mut changes = Vec::new();
     for (path, before) in before {
         let after = overlay.read(&path)?;
@@ -217,6 +232,25 @@ fn run_one(
         (true, 0) => Ran::Nothing("it found nothing to change".into()),
         (true, _) => Ran::Already,
     })
+}
+
+/// Why the recipe does not touch this code; `None` when nothing refuses it.
+fn refused(recipe: &Recipe, chosen: &Chosen, overlay: &Overlay<'_>) -> Result<Option<String>> {
+    if recipe.refuse.is_empty() {
+        return Ok(None);
+    }
+    let needles = Needles::words(&recipe.needles)?;
+    let visit = |path: &str, text: &[u8]| {
+        recipe.refuse.iter().find_map(|refusal| {
+            let word = refusal.find(text)?;
+            Some(format!(
+                "{} (`{}` at {path}:{})",
+                refusal.because, word.text, word.line
+            ))
+        })
+    };
+    let (found, _) = files::search_in(overlay, &chosen.files, &needles, &|_, _| {}, &visit)?;
+    Ok(found.into_iter().find_map(|(_, because)| because))
 }
 
 /// What it means that no file has a needle: the work is done, or it was never there.
@@ -239,6 +273,18 @@ fn nothing_to_read(recipe: &Recipe, chosen: &Chosen, overlay: &Overlay<'_>) -> R
     )))
 }
 
+/// A step without which the others would be half of the work.
+fn too_few(recipe: &Recipe, step: &Step, found: usize) -> Error {
+    Error::failed(format!(
+        "{}: its step `{}` changed {found} places and must change {}",
+        recipe.name,
+        step.action.kind(),
+        step.at_least
+    ))
+    .at(&recipe.source.file, step.line, 0)
+    .hint("the code is not as the recipe knows it: narrow its `kernels`, or give the step a `when`")
+}
+
 fn check_expectation(recipe: &Recipe, files: &[String], done: &Done<'_>) -> Result<()> {
     let found = done.changed + done.already;
     let too_many = recipe.expect.max.is_some_and(|max| found > max);
@@ -258,6 +304,40 @@ fn check_expectation(recipe: &Recipe, files: &[String], done: &Done<'_>) -> Resu
         "{}: changed {found} places in {place}, and expects {wanted}",
         recipe.name
     ));
+    Err(match (too_many, first_blocked(done)) {
+        (false, Some(first)) => error.hint(first),
+        _ => error.hint(
+            "the code is not as the recipe knows it: narrow its `kernels`, or give it a `when`",
+        ),
+    })
+}
+
+/// Half of a change is worse than none: the words that must be gone are gone, or the recipe fails.
+fn check_gone(
+    recipe: &Recipe,
+    files: &[String],
+    overlay: &Overlay<'_>,
+    done: &Done<'_>,
+) -> Result<()> {
+    for path in files {
+        let text = overlay.read(path)?.unwrap_or_default();
+        if let Some(word) = guard::first(&text, &recipe.gone) {
+            // The line is that of the text after the steps, so it is told with the word only.
+            let error = Error::failed(format!(
+                "{}: `{}` is still in {path} after all steps: the code is not as the recipe knows it",
+                recipe.name, word.text
+            ));
+            return Err(match first_blocked(done) {
+                Some(first) => error.hint(first),
+                None => error.hint("nothing was changed; the recipe needs a step for this shape"),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The first site that is blocked, and how many more are.
+fn first_blocked(done: &Done<'_>) -> Option<String> {
     let mut blocked = done.sites.iter().filter_map(|site| match &site.verdict {
         Verdict::Blocked { code, reason, line } => Some(format!(
             "{}:{} in {}: {code}: {reason} (line {line})",
@@ -265,19 +345,10 @@ fn check_expectation(recipe: &Recipe, files: &[String], done: &Done<'_>) -> Resu
         )),
         Verdict::Rewritten => None,
     });
-    Err(match (too_many, blocked.next()) {
-        (false, Some(first)) => {
-            let more = blocked.count();
-            let more = if more > 0 {
-                format!(", and {more} more")
-            } else {
-                String::new()
-            };
-            error.hint(format!("blocked: {first}{more}"))
-        }
-        _ => error.hint(
-            "the code is not as the recipe knows it: narrow its `kernels`, or give it a `when`",
-        ),
+    let first = blocked.next()?;
+    Some(match blocked.count() {
+        0 => format!("blocked: {first}"),
+        more => format!("blocked: {first}, and {more} more"),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use similar::TextDiff;
 
-use super::{Expected, Recipe, Sample};
+use super::{Expected, Recipe, Sample, guard};
 use crate::c::headers::Headers;
 use crate::step::{Site, Surroundings, Verdict};
 
@@ -58,8 +58,27 @@ pub fn run(recipe: &Recipe, sample: &Sample) -> Result<(), String> {
 }
 
 fn apply(recipe: &Recipe, text: &str) -> (String, Vec<Site>) {
+    let before = text;
     let mut text = text.as_bytes().to_vec();
     let mut sites = Vec::new();
+    let whole = |code: &str, reason: String, line: usize| Site {
+        file: "sample.c".into(),
+        line,
+        function: String::new(),
+        ops: 0,
+        exits_saved: 0,
+        verdict: Verdict::Blocked {
+            code: code.into(),
+            reason,
+            line,
+        },
+    };
+    for refusal in &recipe.refuse {
+        if let Some(word) = refusal.find(&text) {
+            let site = whole("refused", refusal.because.clone(), word.line);
+            return (before.to_owned(), vec![site]);
+        }
+    }
     // A snippet without includes is about the code alone.
     let with_header = memchr::memmem::find(&text, b"#include").is_some();
     for step in recipe.steps.iter().filter(|s| s.action.is_file_wise()) {
@@ -74,6 +93,15 @@ fn apply(recipe: &Recipe, text: &str) -> (String, Vec<Site>) {
         };
         sites.extend(outcome.sites);
         text = outcome.text.unwrap_or(text);
+    }
+    if let Some(word) = guard::first(&text, &recipe.gone) {
+        // The recipe as a whole changes nothing then.
+        sites.push(whole(
+            "left-over",
+            format!("`{}` is left", word.text),
+            word.line,
+        ));
+        return (before.to_owned(), sites);
     }
     (String::from_utf8_lossy(&text).into_owned(), sites)
 }

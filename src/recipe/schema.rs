@@ -9,6 +9,7 @@ use serde::de::IntoDeserializer;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
+use super::guard::RefuseConfig;
 use super::parameters::{self, Parameters};
 use super::{Expect, PatchMode, Probe, Target};
 use crate::step::{self, Fault};
@@ -33,6 +34,10 @@ pub(super) struct Front {
     #[serde(default)]
     pub expect: Expect,
     #[serde(default)]
+    pub gone: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub refuse: Vec<RefuseConfig>,
+    #[serde(default)]
     pub patch: PatchMode,
     #[serde(default)]
     pub requires: Vec<Spanned<String>>,
@@ -51,6 +56,7 @@ fn guest() -> Target {
 pub(super) struct RawStep {
     pub span: Range<usize>,
     pub when: Option<Spanned<String>>,
+    pub at_least: usize,
     pub action: step::Config,
 }
 
@@ -142,6 +148,10 @@ fn read_step(span: Range<usize>, mut table: DeTable<'_>) -> Result<RawStep, Faul
             Some(Spanned::<String>::deserialize(value.into_deserializer()).map_err(fault)?)
         }
     };
+    let at_least = match table.remove("at-least") {
+        None => 0,
+        Some(value) => usize::deserialize(value.into_deserializer()).map_err(fault)?,
+    };
     let Some(kind) = table.remove("kind") else {
         return Err(Fault::at(span, "this step has no `kind`").hint(step::Config::kinds_hint()));
     };
@@ -165,7 +175,12 @@ fn read_step(span: Range<usize>, mut table: DeTable<'_>) -> Result<RawStep, Faul
             .hint(hint));
         }
     };
-    Ok(RawStep { span, when, action })
+    Ok(RawStep {
+        span,
+        when,
+        at_least,
+        action,
+    })
 }
 
 /// Replaces the key where it stands; sets it in every step that knows it, or else in the recipe.

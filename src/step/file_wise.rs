@@ -4,8 +4,10 @@ use serde::Deserialize;
 use toml::de::ValueDeserializer;
 
 use super::{
-    Fault, FileOutcome, directive, drop_ifdef, kconfig_default, remove_call, remove_field,
-    remove_function, remove_parameter, remove_variable, replace_function, replace_line,
+    Fault, FileOutcome, drop_ifdef, insert_statement, kconfig_default, remove_argument,
+    remove_call, remove_directive, remove_field, remove_function, remove_parameter,
+    remove_statement, remove_variable, replace_code, replace_define, replace_function,
+    replace_line,
 };
 
 /// A step that turns one file's text into another.
@@ -16,6 +18,11 @@ pub(crate) trait FileStep: std::fmt::Debug + Send + Sync {
     /// What an existing configuration must set for the change to have an effect: symbols and values (`n` for unset).
     fn config(&self) -> Vec<(String, String)> {
         Vec::new()
+    }
+
+    /// The header that a changed file must include, such as `linux/io.h`.
+    fn include(&self) -> Option<&str> {
+        None
     }
 }
 
@@ -65,9 +72,17 @@ kinds! {
     "remove-variable" => RemoveVariable(remove_variable::Config, remove_variable::RemoveVariable) {}
     "remove-field" => RemoveField(remove_field::Config, remove_field::RemoveField) {}
     "remove-call" => RemoveCall(remove_call::Config, remove_call::RemoveCall) {}
-    "remove-directive" => RemoveDirective(directive::RemoveConfig, directive::RemoveDirective) {}
+    "remove-directive" => RemoveDirective(remove_directive::Config, remove_directive::RemoveDirective) {}
+    "remove-statement" => RemoveStatement(remove_statement::Config, remove_statement::RemoveStatement) {}
+    "remove-argument" => RemoveArgument(remove_argument::Config, remove_argument::RemoveArgument) {}
+    "insert-statement" => InsertStatement(insert_statement::Config, insert_statement::InsertStatement) {}
     "remove-parameter" => RemoveParameter(remove_parameter::Config, remove_parameter::RemoveParameter) {}
-    "replace-define" => ReplaceDefine(directive::ReplaceConfig, directive::ReplaceDefine) {}
+    "replace-define" => ReplaceDefine(replace_define::Config, replace_define::ReplaceDefine) {
+        fn include(&self) -> Option<&str> {
+            replace_define::ReplaceDefine::include(self)
+        }
+    }
+    "replace-code" => ReplaceCode(replace_code::Config, replace_code::ReplaceCode) {}
     "replace-function" => ReplaceFunction(replace_function::Config, replace_function::ReplaceFunction) {}
     "replace-line" => ReplaceLine(replace_line::Config, replace_line::ReplaceLine) {}
     "drop-ifdef" => DropIfdef(drop_ifdef::Config, drop_ifdef::DropIfdef) {}

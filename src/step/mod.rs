@@ -6,23 +6,30 @@
 pub mod add_file;
 pub mod anchor;
 pub mod coalesce;
-pub mod directive;
 pub mod drop_ifdef;
 mod file_wise;
 pub mod include;
 pub mod insert;
+pub mod insert_statement;
 pub mod kconfig;
 pub mod kconfig_default;
 pub mod makefile;
 mod removal;
+pub mod remove_argument;
 pub mod remove_call;
+pub mod remove_directive;
 pub mod remove_field;
 pub mod remove_function;
 pub mod remove_parameter;
+pub mod remove_statement;
 pub mod remove_variable;
+pub mod replace_code;
+pub mod replace_define;
 pub mod replace_function;
 pub mod replace_line;
 pub mod rewrite;
+
+pub(crate) use removal::words;
 
 use std::ops::Range;
 
@@ -174,10 +181,11 @@ pub(crate) enum Config {
 
 impl Config {
     /// Every step kind.
-    pub(crate) const KINDS: [&str; 17] = [
+    pub(crate) const KINDS: [&str; 21] = [
         "coalesce-io",
         "rewrite",
         "insert",
+        "insert-statement",
         "add-file",
         "makefile-add",
         "kconfig-add",
@@ -185,10 +193,13 @@ impl Config {
         "drop-ifdef",
         "remove-function",
         "remove-call",
+        "remove-statement",
+        "remove-argument",
         "remove-variable",
         "remove-field",
         "remove-directive",
         "remove-parameter",
+        "replace-code",
         "replace-function",
         "replace-define",
         "replace-line",
@@ -323,6 +334,7 @@ impl Action {
         let header = match self {
             Self::CoalesceIo(_) => Some(BATCH_HEADER),
             Self::Rewrite(step) => step.include(),
+            Self::FileWise(step) => step.step.include(),
             _ => None,
         };
         if let (Some(header), Some(changed)) = (header, &outcome.text) {

@@ -66,8 +66,8 @@ impl std::fmt::Debug for RemoveCall {
     }
 }
 
-type CNode<'t> = Node<'t, StrDoc<C>>;
-type Refusal = (&'static str, &'static str);
+pub(super) type CNode<'t> = Node<'t, StrDoc<C>>;
+pub(super) type Refusal = (&'static str, &'static str);
 
 impl RemoveCall {
     /// Removes every match in the functions of one file whose value nothing but an `if` looks at.
@@ -161,6 +161,12 @@ fn statement<'t>(node: &CNode<'t>) -> Result<CNode<'t>, Refusal> {
             _ => return Err(value),
         }
     };
+    may_go(&statement)?;
+    Ok(statement)
+}
+
+/// Whether `statement` can be taken out: nothing that others need lies in it, and what is around it stays right.
+pub(super) fn may_go(statement: &CNode<'_>) -> Result<(), Refusal> {
     for inside in statement.dfs() {
         if inside.kind() == "labeled_statement" {
             return Err(("label", "a label in it would be lost"));
@@ -169,8 +175,7 @@ fn statement<'t>(node: &CNode<'t>) -> Result<CNode<'t>, Refusal> {
             return Err(("preprocessor", "a preprocessor line lies inside it"));
         }
     }
-    may_be_missing(&statement)?;
-    Ok(statement)
+    may_be_missing(statement)
 }
 
 fn is_constant(node: &CNode<'_>) -> bool {

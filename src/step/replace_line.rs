@@ -16,6 +16,9 @@ use crate::c::edit::{Edit, apply, line_of};
 pub struct Config {
     line: Spanned<String>,
     text: String,
+    /// Wherever it stands, not only where it stands once.
+    #[serde(default)]
+    every: bool,
 }
 
 impl Config {
@@ -29,6 +32,7 @@ impl Config {
         let step = ReplaceLine {
             line: line.to_owned(),
             text,
+            every: self.every,
         };
         if !step.find(step.text.as_bytes()).is_empty() {
             return Err(Fault::new(
@@ -44,27 +48,35 @@ impl Config {
 pub struct ReplaceLine {
     line: String,
     text: String,
+    every: bool,
 }
 
 impl ReplaceLine {
-    /// Replaces the line where it stands once; blanks do not count.
+    /// Replaces the line where it stands once, or every time; blanks do not count.
     pub(super) fn edit(&self, path: &str, text: &[u8]) -> FileOutcome {
         let mut outcome = FileOutcome::default();
         let found = self.find(text);
-        let Some(range) = found.first().cloned() else {
+        let Some(range) = found.first() else {
             outcome.already = usize::from(has_lines(text, &self.text));
             return outcome;
         };
-        let line = line_of(text, range.start);
-        let verdict = if found.len() > 1 {
+        if found.len() > 1 && !self.every {
+            let line = line_of(text, range.start);
             let reason = format!("the line stands there {} times", found.len());
-            blocked("several", &reason, line)
-        } else {
-            let with = with_line_ends_of(text, &self.text);
-            outcome.text = Some(apply(text, vec![Edit { range, with }]));
-            Verdict::Rewritten
-        };
-        outcome.sites.push(site(path, line, "", verdict));
+            let verdict = blocked("several", &reason, line);
+            outcome.sites.push(site(path, line, "", verdict));
+            return outcome;
+        }
+        let with = with_line_ends_of(text, &self.text);
+        for range in &found {
+            let line = line_of(text, range.start);
+            outcome.sites.push(site(path, line, "", Verdict::Rewritten));
+        }
+        let edits = found.into_iter().map(|range| Edit {
+            range,
+            with: with.clone(),
+        });
+        outcome.text = Some(apply(text, edits.collect()));
         outcome
     }
 
@@ -99,5 +111,10 @@ mod tests {
         assert_eq!((again.text, again.already), (None, 1));
         let twice = step.edit("a.rst", b"There is one.\nThere is one.\n");
         assert!(twice.text.is_none() && !twice.sites[0].is_rewritten());
+        let every = format!("{keys}every = true\n");
+        let step = toml::from_str::<Config>(&every).unwrap().compile().unwrap();
+        let both = step.edit("a.rst", b"There is one.\nThere is one.\n");
+        assert_eq!(both.text.unwrap(), b"There are two.\nThere are two.\n");
+        assert_eq!(both.sites.len(), 2);
     }
 }

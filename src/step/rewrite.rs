@@ -13,7 +13,7 @@ use toml::Spanned;
 
 use super::{Fault, FileOutcome, Site, Verdict};
 use crate::c::edit::{Edit, apply, line_of};
-use crate::c::{functions::functions, mask::mask};
+use crate::c::{functions::functions, lex, mask::mask};
 use crate::recipe::NameGlobs;
 
 /// C, as ast-grep wants it.
@@ -50,6 +50,9 @@ pub struct Config {
     to: Spanned<String>,
     #[serde(default)]
     functions: Vec<Spanned<String>>,
+    /// Comments do not stand in the way of a match, and those in it go with the old code.
+    #[serde(default)]
+    drop_comments: bool,
     include: Option<String>,
     /// Exits that one place saves each time it runs, for the report.
     #[serde(default)]
@@ -92,15 +95,27 @@ impl Config {
             pattern,
             word,
             to,
+            drop_comments: self.drop_comments,
             include: self.include,
             saves: self.saves,
         })
     }
 }
 
-/// Compiles a pattern inside a function body: alone, `f($A)` would parse as a type.
+/// Compiles a pattern inside a function body: alone, `f($A)` would parse as a type. A pattern in braces is a whole body, or any other block.
 pub(super) fn compile(text: &str) -> Result<Pattern, String> {
     let text = text.trim();
+    if text.starts_with('{') {
+        let context = format!("void f(void) {text}");
+        let grep = C.ast_grep(&context);
+        let root = grep.root();
+        let body = root.dfs().find(|n| n.kind() == "compound_statement");
+        let broken = root.dfs().any(|n| n.is_error() || n.is_missing());
+        if broken || body.is_none_or(|b| b.range().end != context.len()) {
+            return Err(format!("`{text}` does not parse as C"));
+        }
+        return Pattern::contextual(&context, "compound_statement", C).map_err(|e| e.to_string());
+    }
     let statement = text.ends_with([';', '}']);
     let context = if statement {
         format!("void f(void) {{ {text} }}")
@@ -238,6 +253,7 @@ pub struct Rewrite {
     to: Replacement,
     trace: Option<String>,
     functions: NameGlobs,
+    drop_comments: bool,
     include: Option<String>,
     saves: usize,
 }
@@ -275,7 +291,10 @@ impl Rewrite {
             if !has_word && self.done.is_none() {
                 continue;
             }
-            let masked = mask(original);
+            let mut masked = mask(original);
+            if self.drop_comments {
+                blank_comments(&mut masked);
+            }
             let masked = as_ascii(&masked);
             if let Some(done) = &self.done {
                 outcome.already += find(done, &masked).len();
@@ -375,6 +394,24 @@ impl Rewrite {
             }
         }
         Ok(out)
+    }
+}
+
+/// Blanks every comment, line breaks excepted.
+pub(super) fn blank_comments(text: &mut [u8]) {
+    let mut i = 0;
+    while i < text.len() {
+        match text[i] {
+            b'"' | b'\'' => i = lex::literal_end(text, i).max(i + 1),
+            b'/' => match lex::comment_end(text, i) {
+                Some(end) => {
+                    lex::blank(&mut text[i..end]);
+                    i = end;
+                }
+                None => i += 1,
+            },
+            _ => i += 1,
+        }
     }
 }
 

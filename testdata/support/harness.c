@@ -20,6 +20,7 @@ static unsigned int seed;
 
 /* ---- the machine ---- */
 char mock_said[200];
+struct notifier_block mock_pm;
 int mock_cpu, mock_irqs_off;
 char mock_arena[ARENA] __attribute__((aligned(4096)));
 struct cpuinfo boot_cpu_data = { 13 };
@@ -485,6 +486,45 @@ static void counts(void)
 	CHECK(exits == 1 && handed_over == 2 && logged == 256);
 }
 
+/* A flush reads back, but not from an emulated device */
+static void flushes(unsigned int each)
+{
+	start(0);
+	xkvm_writeb_flush(1, (void *)0x50000);
+	CHECK(logged == each);
+	xkvm_writew_flush(1, (void *)0x50000);
+	xkvm_writel_flush(1, (void *)0x50000);
+	xkvm_iowrite8_flush(1, (void *)0x50000);
+	xkvm_iowrite16_flush(1, (void *)0x101f0);
+	xkvm_iowrite32_flush(1, (void *)0x50000);
+	CHECK(logged == 6 * each);
+}
+
+/* While the image is made, and where it comes back without a host, nobody is called */
+static void hibernation(void)
+{
+	u32 offered = features, there = hypervisor;
+
+	all_exits = in_use = 0;
+	mock_pm.notifier_call(&mock_pm, PM_HIBERNATION_PREPARE, NULL);
+	round_(5);
+	CHECK(!all_exits);
+	features = 0;
+	mock_pm.notifier_call(&mock_pm, PM_POST_HIBERNATION, NULL);
+	round_(5);
+	CHECK(!all_exits);
+	features = offered;
+	hypervisor = 0;
+	mock_pm.notifier_call(&mock_pm, PM_POST_HIBERNATION, NULL);
+	round_(5);
+	CHECK(!all_exits);
+	hypervisor = there;
+	leaf += 0x100;
+	mock_pm.notifier_call(&mock_pm, PM_POST_HIBERNATION, NULL);
+	in_use = 1;
+	counts();
+}
+
 int main(int argc, char **argv)
 {
 	const char *how = argc > 1 ? argv[1] : "";
@@ -494,10 +534,12 @@ int main(int argc, char **argv)
 	round_(5);
 	if (!strcmp(how, "none")) {
 		CHECK(!mock_init() && !*mock_said);
+		flushes(1);
 	} else if (!strcmp(how, "bare-metal")) {
 		hypervisor = 0;
 		features = ~0u;
 		CHECK(!mock_init() && !*mock_said);
+		flushes(2);
 	} else if (!strcmp(how, "encrypted")) {
 		encrypted = 1;
 		features = ~0u;
@@ -505,6 +547,7 @@ int main(int argc, char **argv)
 	} else if (!strcmp(how, "off")) {
 		features = ~0u;
 		CHECK(mock_setup("off") && !mock_init() && !*mock_said);
+		flushes(2);
 	} else if (!strcmp(how, "no-memory")) {
 		features = ~0u;
 		pages_left = 3;
@@ -536,6 +579,7 @@ int main(int argc, char **argv)
 		round_(50);
 		host = TAKES;
 		counts();
+		hibernation();
 		host = VANISHES;
 		round_(rounds);
 		in_use = 0;

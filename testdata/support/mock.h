@@ -27,10 +27,21 @@ typedef uint64_t u64;
 #define BUILD_BUG_ON(c)		_Static_assert(!(c), #c)
 #define min(a, b)		((a) < (b) ? (a) : (b))
 #define barrier()		__asm__ __volatile__("" : : : "memory")
+#define READ_ONCE(x)		(*(volatile typeof(x) *)&(x))
+#define WRITE_ONCE(x, val)	(*(volatile typeof(x) *)&(x) = (val))
 #define smp_wmb()		barrier()
+#define smp_rmb()		barrier()
 #define pr_info(...)		snprintf(mock_said, sizeof(mock_said), __VA_ARGS__)
 #define core_initcall(fn)	int mock_init(void) { return fn(); }
 #define __setup(name, fn)	int mock_setup(char *s) { return fn(s); }
+
+/* Hibernation */
+struct notifier_block { int (*notifier_call)(struct notifier_block *, unsigned long, void *); };
+#define PM_HIBERNATION_PREPARE	1
+#define PM_POST_HIBERNATION	2
+#define NOTIFY_DONE		0
+#define pm_notifier(fn, priority) (mock_pm.notifier_call = (fn))
+extern struct notifier_block mock_pm;
 
 extern char mock_said[200];
 int mock_init(void);
@@ -95,6 +106,12 @@ void iowrite32(u32 value, void *addr);
 u32 ioread8(void *addr);
 u32 ioread16(void *addr);
 u32 ioread32(void *addr);
+#define writeb(value, addr)	iowrite8(value, addr)
+#define writew(value, addr)	iowrite16(value, addr)
+#define writel(value, addr)	iowrite32(value, addr)
+#define readb(addr)		ioread8(addr)
+#define readw(addr)		ioread16(addr)
+#define readl(addr)		ioread32(addr)
 void iowrite8_rep(void *addr, const void *buf, unsigned long count);
 void iowrite16_rep(void *addr, const void *buf, unsigned long count);
 void iowrite32_rep(void *addr, const void *buf, unsigned long count);
