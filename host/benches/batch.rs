@@ -1,4 +1,4 @@
-//! What a batch costs over the device calls in it: the same writes, once straight to the device and once through everything.
+//! What a batch costs over the device calls in it: the same accesses, once straight to the device and once through everything.
 
 use std::hint::black_box;
 
@@ -34,37 +34,47 @@ fn batches(c: &mut Criterion) {
     bus.claim(disk, 0x1f0..=0x1f7).expect("free ports");
     let mut host = Host::new(Cpuid::default());
 
-    let mut group = c.benchmark_group("port writes");
-    for len in [1u16, 11, 255] {
-        let header = Header {
-            len: len.into(),
-            result: NO_ANSWER,
-            reserved: 0,
-        };
-        memory
-            .write_slice(&header.encode(), GuestAddress(0x5000))
-            .expect("guest memory");
-        for i in 0..len {
-            let entry = Entry::output(Width::Byte, 0x1f0 + i % 8, i.into());
+    for reads in [false, true] {
+        let name = if reads { "port reads" } else { "port writes" };
+        let mut group = c.benchmark_group(name);
+        for len in [1u16, 11, 255] {
+            let header = Header {
+                len: len.into(),
+                result: NO_ANSWER,
+                reserved: 0,
+            };
             memory
-                .write_slice(&entry.encode(), GuestAddress(0x5010 + 16 * u64::from(i)))
+                .write_slice(&header.encode(), GuestAddress(0x5000))
                 .expect("guest memory");
-        }
-        group.throughput(Throughput::Elements(len.into()));
-        group.bench_with_input(BenchmarkId::new("device", len), &len, |b, &len| {
-            let mut device: Box<dyn PortDevice> = Box::new(Registers::default());
-            b.iter(|| {
-                for i in 0..len {
-                    black_box(&mut device).write(0x1f0 + i % 8, Width::Byte, black_box(i.into()));
-                }
+            for i in 0..len {
+                let entry = match reads {
+                    true => Entry::input(Width::Byte, 0x1f0 + i % 8),
+                    false => Entry::output(Width::Byte, 0x1f0 + i % 8, i.into()),
+                };
+                memory
+                    .write_slice(&entry.encode(), GuestAddress(0x5010 + 16 * u64::from(i)))
+                    .expect("guest memory");
+            }
+            group.throughput(Throughput::Elements(len.into()));
+            group.bench_with_input(BenchmarkId::new("device", len), &len, |b, &len| {
+                let mut device: Box<dyn PortDevice> = Box::new(Registers::default());
+                b.iter(|| {
+                    for i in 0..len {
+                        let device = black_box(&mut device);
+                        match reads {
+                            true => drop(black_box(device.read(0x1f0 + i % 8, Width::Byte))),
+                            false => device.write(0x1f0 + i % 8, Width::Byte, black_box(i.into())),
+                        }
+                    }
+                });
             });
-        });
-        group.bench_with_input(BenchmarkId::new("batch", len), &len, |b, _| {
-            let page = 5u32.to_le_bytes();
-            b.iter(|| host.port_write(DOORBELL_PORT, black_box(&page), &memory, &mut bus));
-        });
+            group.bench_with_input(BenchmarkId::new("batch", len), &len, |b, _| {
+                let page = 5u32.to_le_bytes();
+                b.iter(|| host.port_write(DOORBELL_PORT, black_box(&page), &memory, &mut bus));
+            });
+        }
+        group.finish();
     }
-    group.finish();
 }
 
 criterion_group! {

@@ -24,6 +24,8 @@ pub mod exits;
 #[cfg(feature = "kvm")]
 pub mod kvm_stats;
 #[cfg(feature = "batch")]
+mod rules;
+#[cfg(feature = "batch")]
 pub mod transport;
 #[cfg(feature = "vmm")]
 pub mod vmm;

@@ -5,11 +5,12 @@ use core::ops::RangeInclusive;
 use vm_memory::{Bytes, GuestMemory};
 
 use crate::abi::{
-    Call, Cpuid, Fault, Features, HEADER_SIZE, Header, IN_KERNEL_PORTS, PAGE_SIZE, Ports, Refused,
+    Call, Cpuid, Fault, Features, HEADER_SIZE, Header, IN_KERNEL_PORTS, PAGE_SIZE, Refused,
     TUNNEL_HYPERCALL,
 };
 use crate::batch::{Executor, contiguous};
 use crate::bus::PortBus;
+use crate::rules::PortTable;
 
 /// Entries executed, or why nothing was.
 pub type Outcome = Result<usize, Refused>;
@@ -27,7 +28,7 @@ pub fn answer(outcome: &Outcome) -> i32 {
 #[derive(Debug)]
 pub struct Host {
     cpuid: Cpuid,
-    reserved: Vec<RangeInclusive<u16>>,
+    ports: PortTable,
     executor: Executor,
 }
 
@@ -39,9 +40,11 @@ impl Host {
 
     /// As [`Host::new`], with other ports that batches must not touch: those the VMM does not serve in user space.
     pub fn with_reserved(cpuid: Cpuid, reserved: Vec<RangeInclusive<u16>>) -> Self {
+        let rings = cpuid.features.has(Features::DOORBELL);
+        let doorbell = rings.then_some(cpuid.doorbell_port);
         Self {
             cpuid,
-            reserved,
+            ports: PortTable::new(doorbell, reserved),
             executor: Executor::new(),
         }
     }
@@ -126,15 +129,8 @@ impl Host {
         M: GuestMemory,
         B: PortBus + ?Sized,
     {
-        let ports = Ports {
-            doorbell: self
-                .cpuid
-                .features
-                .has(Features::DOORBELL)
-                .then_some(self.cpuid.doorbell_port),
-            reserved: &self.reserved,
-        };
-        self.executor.run(call.map_err(whole)?, &ports, memory, bus)
+        self.executor
+            .run(call.map_err(whole)?, &self.ports, memory, bus)
     }
 }
 

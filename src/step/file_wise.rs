@@ -6,7 +6,8 @@ use toml::de::ValueDeserializer;
 use super::{
     Fault, FileOutcome, drop_ifdef, insert_statement, kconfig_default, remove_argument,
     remove_call, remove_directive, remove_field, remove_function, remove_parameter,
-    remove_statement, remove_variable, replace_define, replace_function, replace_line,
+    remove_statement, remove_variable, replace_code, replace_define, replace_function,
+    replace_line,
 };
 
 /// A step that turns one file's text into another.
@@ -81,6 +82,7 @@ kinds! {
             replace_define::ReplaceDefine::include(self)
         }
     }
+    "replace-code" => ReplaceCode(replace_code::Config, replace_code::ReplaceCode) {}
     "replace-function" => ReplaceFunction(replace_function::Config, replace_function::ReplaceFunction) {}
     "replace-line" => ReplaceLine(replace_line::Config, replace_line::ReplaceLine) {}
     "drop-ifdef" => DropIfdef(drop_ifdef::Config, drop_ifdef::DropIfdef) {}

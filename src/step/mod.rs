@@ -23,6 +23,7 @@ pub mod remove_function;
 pub mod remove_parameter;
 pub mod remove_statement;
 pub mod remove_variable;
+pub mod replace_code;
 pub mod replace_define;
 pub mod replace_function;
 pub mod replace_line;
@@ -180,7 +181,7 @@ pub(crate) enum Config {
 
 impl Config {
     /// Every step kind.
-    pub(crate) const KINDS: [&str; 20] = [
+    pub(crate) const KINDS: [&str; 21] = [
         "coalesce-io",
         "rewrite",
         "insert",
@@ -198,6 +199,7 @@ impl Config {
         "remove-field",
         "remove-directive",
         "remove-parameter",
+        "replace-code",
         "replace-function",
         "replace-define",
         "replace-line",

@@ -231,6 +231,7 @@ impl Entry {
     }
 
     /// Reads an entry from its bytes.
+    #[inline]
     pub const fn decode(b: &[u8; ENTRY_SIZE]) -> Self {
         Self {
             kind: b[0],

@@ -21,13 +21,17 @@ mod c_header;
 mod call;
 mod cpuid;
 mod entry;
+mod fault;
+mod ports;
 mod validate;
 
 pub use c_header::CHeader;
 pub use call::Call;
 pub use cpuid::{CPUID_BASE, CPUID_LAST, CPUID_SIGNATURE, CPUID_STRIDE, Cpuid, FEATURES, Features};
 pub use entry::{Direction, Entry, Header, Kind, UnknownKind, Width};
-pub use validate::{Fault, IN_KERNEL_PORTS, Op, Ports, Refused};
+pub use fault::{Fault, Refused};
+pub use ports::{IN_KERNEL_PORTS, PortRules, Ports};
+pub use validate::Op;
 
 /// Version of the wire format, as CPUID reports it.
 pub const VERSION: u32 = 1;

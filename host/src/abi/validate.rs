@@ -1,55 +1,6 @@
-//! What a host refuses. Pure rules: no memory, no devices.
+//! What a host checks before it executes anything. Pure rules: no memory, no devices.
 
-use core::fmt;
-use core::ops::RangeInclusive;
-
-use super::{Call, Entry, Kind, PAGE_SIZE, Width};
-
-/// Ports of the devices KVM emulates inside the kernel (PIC, edge/level control, PIT, its gate): user space cannot perform them.
-pub const IN_KERNEL_PORTS: [RangeInclusive<u16>; 5] = [
-    0x20..=0x21,
-    0x40..=0x43,
-    0x61..=0x61,
-    0xa0..=0xa1,
-    0x4d0..=0x4d1,
-];
-
-/// Which ports a batch must not touch. An access is refused when any of its bytes does.
-#[derive(Debug, Clone, Copy)]
-pub struct Ports<'a> {
-    /// The doorbell, when offered: four bytes from here. A batch that rings would recurse.
-    pub doorbell: Option<u16>,
-    /// Ports this VMM does not serve in user space; normally [`IN_KERNEL_PORTS`].
-    pub reserved: &'a [RangeInclusive<u16>],
-}
-
-impl Ports<'_> {
-    /// The rules for a VM with KVM's in-kernel interrupt controller and timer.
-    pub const fn in_kernel_irqchip(doorbell: Option<u16>) -> Ports<'static> {
-        Ports {
-            doorbell,
-            reserved: &IN_KERNEL_PORTS,
-        }
-    }
-
-    fn check(&self, port: u16, width: Width) -> Result<(), Fault> {
-        let last = u32::from(port) + width.bytes() - 1;
-        let Ok(last) = u16::try_from(last) else {
-            return Err(Fault::PortRange);
-        };
-        let touches = |from: u16, to: u16| port <= to && from <= last;
-        if self
-            .doorbell
-            .is_some_and(|d| touches(d, d.saturating_add(3)))
-        {
-            return Err(Fault::Doorbell);
-        }
-        if self.reserved.iter().any(|r| touches(*r.start(), *r.end())) {
-            return Err(Fault::ReservedPort);
-        }
-        Ok(())
-    }
-}
+use super::{Call, Direction, Entry, Fault, Kind, PAGE_SIZE, PortRules, Refused, Width};
 
 /// A validated entry. Making one is what [`Entry::check`] is for; the fields are plain because no invariant ties them afterwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,21 +31,22 @@ impl Entry {
     ///
     /// # Errors
     /// The first rule it breaks.
-    pub fn check(&self, ports: &Ports<'_>) -> Result<Op, Fault> {
+    #[inline]
+    pub fn check(&self, ports: &impl PortRules) -> Result<Op, Fault> {
         let kind = Kind::try_from(self.kind).map_err(|_| Fault::Kind)?;
         if self.flags != 0 {
             return Err(Fault::Flags);
         }
-        ports.check(self.port, kind.width())?;
+        ports.allow(self.port, kind.width())?;
         let val = if kind.is_string() {
-            self.check_buffer(kind.width())?;
+            check_buffer(self.data, self.val, kind.width())?;
             self.val
         } else if self.data != 0 {
             return Err(Fault::Data);
         } else {
             match kind.direction() {
-                super::Direction::Out => self.val & kind.width().mask(),
-                super::Direction::In => 0,
+                Direction::Out => self.val & kind.width().mask(),
+                Direction::In => 0,
             }
         };
         Ok(Op {
@@ -104,17 +56,19 @@ impl Entry {
             data: self.data,
         })
     }
+}
 
-    fn check_buffer(&self, width: Width) -> Result<(), Fault> {
-        if self.val == 0 {
-            return Err(Fault::Count);
-        }
-        let bytes = u64::from(self.val) * u64::from(width.bytes());
-        if self.data % PAGE_SIZE as u64 + bytes > PAGE_SIZE as u64 {
-            return Err(Fault::Buffer);
-        }
-        Ok(())
+// Strings are rare in number: what they need is kept apart, so that the code for the others stays small.
+#[inline(never)]
+fn check_buffer(gpa: u64, count: u32, width: Width) -> Result<(), Fault> {
+    if count == 0 {
+        return Err(Fault::Count);
     }
+    let bytes = u64::from(count) * u64::from(width.bytes());
+    if gpa % PAGE_SIZE as u64 + bytes > PAGE_SIZE as u64 {
+        return Err(Fault::Buffer);
+    }
+    Ok(())
 }
 
 impl Call {
@@ -122,7 +76,7 @@ impl Call {
     ///
     /// # Errors
     /// The first entry that breaks a rule, or that uses the batch page itself as a buffer.
-    pub fn check(&self, entries: &[Entry], ports: &Ports<'_>) -> Result<(), Refused> {
+    pub fn check(&self, entries: &[Entry], ports: &impl PortRules) -> Result<(), Refused> {
         if entries.len() != self.len() {
             return Err(Refused {
                 index: 0,
@@ -139,128 +93,32 @@ impl Call {
     ///
     /// # Errors
     /// When it breaks a rule, or uses the batch page itself as a buffer.
+    #[inline]
     pub fn check_entry(
         &self,
         index: usize,
         entry: &Entry,
-        ports: &Ports<'_>,
+        ports: &impl PortRules,
     ) -> Result<Op, Refused> {
         let refused = |fault| Refused { index, fault };
         let op = entry.check(ports).map_err(refused)?;
         // Results are written back over the entries: a string read into them would make the outcome depend on the order of the two.
-        if op.kind.is_string() && op.data & !(PAGE_SIZE as u64 - 1) == self.page() {
+        if op.kind.is_string() && self.holds(op.data) {
             return Err(refused(Fault::Buffer));
         }
         Ok(op)
     }
-}
 
-/// Which entry was refused, and why.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refused {
-    /// Index of the entry, from 0.
-    pub index: usize,
-    /// The rule it breaks.
-    pub fault: Fault,
-}
-
-impl Refused {
-    /// The answer to the guest.
-    pub const fn errno(&self) -> i32 {
-        self.fault.errno()
+    /// Whether this is an address in the batch page.
+    #[inline(never)]
+    fn holds(&self, gpa: u64) -> bool {
+        gpa & !(PAGE_SIZE as u64 - 1) == self.page()
     }
 }
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "entry {}: {}", self.index, self.fault)
-    }
-}
-
-impl core::error::Error for Refused {}
-
-/// A broken rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Fault {
-    /// A batch without entries.
-    Empty,
-    /// More than [`MAX_ENTRIES`](super::MAX_ENTRIES).
-    TooLong,
-    /// The array is not aligned to 16 bytes, or the page not to its size.
-    Unaligned,
-    /// The array leaves its page.
-    CrossesPage,
-    /// The batch page or a buffer is not guest RAM. Found by the VMM's memory, not here.
-    NotRam,
-    /// Reserved bits are set.
-    Flags,
-    /// A kind that v1 does not define.
-    Kind,
-    /// `data` of an entry that has no buffer is not 0.
-    Data,
-    /// A string of 0 elements.
-    Count,
-    /// A string's buffer leaves its page, or is the batch page.
-    Buffer,
-    /// The access runs past port 0xffff.
-    PortRange,
-    /// The doorbell port.
-    Doorbell,
-    /// A port that the VMM does not serve, such as those KVM emulates in the kernel.
-    ReservedPort,
-}
-
-impl Fault {
-    /// The answer to the guest, a negative KVM errno; never [`NO_ANSWER`](super::NO_ANSWER).
-    pub const fn errno(self) -> i32 {
-        const EPERM: i32 = 1;
-        const E2BIG: i32 = 7;
-        const EFAULT: i32 = 14;
-        const EINVAL: i32 = 22;
-        const EOPNOTSUPP: i32 = 95;
-        -match self {
-            Self::Doorbell | Self::ReservedPort => EPERM,
-            Self::TooLong => E2BIG,
-            Self::NotRam => EFAULT,
-            Self::Kind => EOPNOTSUPP,
-            Self::Empty
-            | Self::Unaligned
-            | Self::CrossesPage
-            | Self::Flags
-            | Self::Data
-            | Self::Count
-            | Self::Buffer
-            | Self::PortRange => EINVAL,
-        }
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Empty => "no entries",
-            Self::TooLong => "more than 255 entries",
-            Self::Unaligned => "address not aligned",
-            Self::CrossesPage => "array leaves its page",
-            Self::NotRam => "not guest memory",
-            Self::Flags => "reserved bits set",
-            Self::Kind => "unknown kind",
-            Self::Data => "data set without a buffer",
-            Self::Count => "string of no elements",
-            Self::Buffer => "buffer leaves its page or is the batch page",
-            Self::PortRange => "access past port 0xffff",
-            Self::Doorbell => "doorbell port inside a batch",
-            Self::ReservedPort => "port not served by this VMM",
-        })
-    }
-}
-
-impl core::error::Error for Fault {}
 
 #[cfg(test)]
 mod tests {
-    use super::super::{DOORBELL_PORT, Direction, NO_ANSWER};
+    use super::super::{DOORBELL_PORT, Direction, NO_ANSWER, Ports};
     use super::*;
 
     const PORTS: Ports<'static> = Ports::in_kernel_irqchip(Some(DOORBELL_PORT));
