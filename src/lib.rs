@@ -10,6 +10,7 @@
 pub mod c;
 pub mod error;
 pub mod kernel;
+pub mod napi;
 pub mod recipe;
 pub mod report;
 pub mod series;
