@@ -11,6 +11,7 @@ pub mod c;
 pub mod error;
 pub mod host;
 pub mod kernel;
+pub mod napi;
 pub mod recipe;
 pub mod report;
 pub mod series;
