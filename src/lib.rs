@@ -9,7 +9,9 @@
 
 pub mod c;
 pub mod error;
+pub mod host;
 pub mod kernel;
+pub mod napi;
 pub mod recipe;
 pub mod report;
 pub mod series;

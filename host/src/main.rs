@@ -81,7 +81,7 @@ enum TransportArg {
 struct HotArgs {
     /// What `run --stats` wrote.
     stats: PathBuf,
-    /// The guest kernel's System.map.
+    /// The guest kernel's vmlinux or System.map.
     #[arg(long, value_name = "FILE")]
     symbols: Option<PathBuf>,
     /// At most this many rows.
@@ -161,9 +161,9 @@ fn hot(args: &HotArgs) -> Result<()> {
     })?;
     let symbols = match &args.symbols {
         None => Symbols::default(),
-        Some(path) => fs::read_to_string(path)
+        Some(path) => fs::read(path)
             .map_err(anyhow::Error::from)
-            .and_then(|map| Symbols::from_system_map(&map))
+            .and_then(|file| Symbols::read(&file))
             .with_context(|| format!("cannot read symbols from {}", path.display()))?,
     };
     let mut table = Hot::new(&stats, &symbols);

@@ -1,6 +1,8 @@
 //! The command line: one file a subcommand.
 
 mod completions;
+mod host;
+mod napi_report;
 mod recipes;
 mod scan;
 mod series;
@@ -29,7 +31,9 @@ Examples:
   guestpatch series ~/linux -o out              patches of all default recipes
   guestpatch series ~/linux -o out --apply kvm  and as commits on a new branch
   guestpatch scan ~/linux --limit 20            where port I/O could be batched
+  guestpatch napi-report ~/linux                what NAPI means to each network driver
   guestpatch recipes list                       what it can do
+  guestpatch host build -o host --series out    the VMM that serves such a guest
 
 ";
 
@@ -52,7 +56,9 @@ pub struct Args {
 enum Command {
     Series(series::Series),
     Scan(scan::Scan),
+    NapiReport(napi_report::NapiReport),
     Recipes(recipes::Recipes),
+    Host(host::Host),
     Completions(completions::Completions),
 }
 
@@ -62,7 +68,9 @@ impl Args {
         match self.command {
             Command::Series(command) => command.run(ui),
             Command::Scan(command) => command.run(ui),
+            Command::NapiReport(command) => command.run(ui),
             Command::Recipes(command) => command.run(ui),
+            Command::Host(command) => command.run(ui),
             Command::Completions(command) => command.run(ui),
         }
     }

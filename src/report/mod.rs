@@ -1,5 +1,6 @@
 //! What the program tells about its work: a table for people, JSON and SARIF for programs.
 
+pub mod napi;
 pub mod sarif;
 pub mod scan;
 pub mod series;

@@ -134,6 +134,10 @@ impl KconfigDefault {
             .filter(|l| matches!(word(text, l, 0), b"default" | b"def_bool" | b"def_tristate"))
             .collect();
         match &found[..] {
+            // A symbol without one is off.
+            [] if self.default == "n" && matches!(self.subject, Subject::Symbol(_)) => {
+                work.outcome.already += 1;
+            }
             [] => work.block(range.start, "no-default", "there is no default to change"),
             [line] if word(text, line, 2).is_empty() => {
                 let value = word(text, line, 1);

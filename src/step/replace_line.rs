@@ -1,4 +1,4 @@
-//! `replace-line`: other text for one line, for what is not C: documentation, say.
+//! `replace-line`: other text, or none, for one line, for what is not C: documentation, say.
 
 use std::ops::Range;
 
@@ -28,7 +28,9 @@ impl Config {
             return Err(Fault::at(self.line.span(), "`line` is not one line"));
         }
         let mut text = self.text.trim_matches('\n').to_owned();
-        text.push('\n');
+        if !text.is_empty() {
+            text.push('\n');
+        }
         let step = ReplaceLine {
             line: line.to_owned(),
             text,
@@ -57,7 +59,8 @@ impl ReplaceLine {
         let mut outcome = FileOutcome::default();
         let found = self.find(text);
         let Some(range) = found.first() else {
-            outcome.already = usize::from(has_lines(text, &self.text));
+            let there = !self.text.is_empty() && has_lines(text, &self.text);
+            outcome.already = usize::from(there);
             return outcome;
         };
         if found.len() > 1 && !self.every {
