@@ -5,9 +5,13 @@ use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
+
+use crate::run::Interrupt;
 
 /// The cache; others may use it at the same time.
 #[derive(Debug)]
@@ -15,6 +19,7 @@ pub struct Cache {
     root: PathBuf,
     // Shared by all users of the cache; whoever cleans has it alone.
     lock: File,
+    interrupt: Interrupt,
 }
 
 /// Held while one process works on one entry.
@@ -28,10 +33,14 @@ impl Cache {
     ///
     /// # Errors
     /// When it cannot be made, or is being cleaned.
-    pub fn open(folder: Option<&Path>) -> Result<Self> {
+    pub fn open(folder: Option<&Path>, interrupt: Interrupt) -> Result<Self> {
         let (root, lock) = Self::lock_file(folder)?;
         match lock.try_lock_shared() {
-            Ok(()) => Ok(Self { root, lock }),
+            Ok(()) => Ok(Self {
+                root,
+                lock,
+                interrupt,
+            }),
             Err(TryLockError::WouldBlock) => {
                 bail!("{} is being cleaned: try again later", root.display())
             }
@@ -138,9 +147,27 @@ impl Cache {
         let path = self
             .folder("locks")?
             .join(format!("{part}-{}", key.short()));
-        let lock = lock_file(&path)
-            .and_then(|lock| lock.lock().map(|()| lock))
-            .with_context(|| format!("cannot lock {}", path.display()))?;
+        let lock = lock_file(&path).with_context(|| format!("cannot open {}", path.display()))?;
+        let mut told = false;
+        // Not by one call that waits: an interrupt must end it.
+        loop {
+            match lock.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::Error(error)) => {
+                    return Err(error).with_context(|| format!("cannot lock {}", path.display()));
+                }
+                Err(TryLockError::WouldBlock) if self.interrupt.is_set() => {
+                    bail!("interrupted while another run made the same")
+                }
+                Err(TryLockError::WouldBlock) => {
+                    if !told {
+                        eprintln!("waiting for another run that makes the same ({part})");
+                        told = true;
+                    }
+                    thread::sleep(Duration::from_millis(100));
+                }
+            }
+        }
         Ok(Guard { _lock: lock })
     }
 
@@ -269,7 +296,7 @@ mod tests {
     #[test]
     fn an_entry_is_made_once_and_kept() {
         let home = tempfile::tempdir().unwrap();
-        let cache = Cache::open(Some(home.path())).unwrap();
+        let cache = Cache::open(Some(home.path()), Interrupt::default()).unwrap();
         let key = key(&[("a", "1")]);
         let first = cache
             .entry("files", &key, |f| Ok(fs::write(f.join("x"), "once")?))
@@ -284,7 +311,7 @@ mod tests {
     #[test]
     fn a_failed_entry_leaves_nothing() {
         let home = tempfile::tempdir().unwrap();
-        let cache = Cache::open(Some(home.path())).unwrap();
+        let cache = Cache::open(Some(home.path()), Interrupt::default()).unwrap();
         let key = key(&[("a", "1")]);
         let failed = cache.entry("files", &key, |f| {
             fs::write(f.join("x"), "half")?;
@@ -306,9 +333,32 @@ mod tests {
     }
 
     #[test]
+    fn two_that_want_the_same_make_it_once() {
+        let home = tempfile::tempdir().unwrap();
+        let cache = Cache::open(Some(home.path()), Interrupt::default()).unwrap();
+        let key = key(&[("a", "1")]);
+        let made = std::sync::atomic::AtomicUsize::new(0);
+        let get = || {
+            cache.entry("files", &key, |folder| {
+                made.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                thread::sleep(Duration::from_millis(300));
+                Ok(fs::write(folder.join("x"), "whole")?)
+            })
+        };
+        thread::scope(|scope| {
+            let both = [scope.spawn(get), scope.spawn(get)];
+            for one in both {
+                let entry = one.join().unwrap().unwrap();
+                assert_eq!(fs::read_to_string(entry.join("x")).unwrap(), "whole");
+            }
+        });
+        assert_eq!(made.into_inner(), 1);
+    }
+
+    #[test]
     fn a_cache_in_use_is_not_cleaned() {
         let home = tempfile::tempdir().unwrap();
-        let cache = Cache::open(Some(home.path())).unwrap();
+        let cache = Cache::open(Some(home.path()), Interrupt::default()).unwrap();
         cache.folder("trees").unwrap();
         assert!(
             Cache::clean(Some(home.path()))
@@ -324,7 +374,7 @@ mod tests {
     #[test]
     fn space_that_no_disk_has_is_refused() {
         let home = tempfile::tempdir().unwrap();
-        let cache = Cache::open(Some(home.path())).unwrap();
+        let cache = Cache::open(Some(home.path()), Interrupt::default()).unwrap();
         cache.require_space(1, "a test").unwrap();
         let error = cache
             .require_space(u64::MAX, "a test")

@@ -39,12 +39,13 @@ impl Lab {
     /// # Errors
     /// When the folders cannot be made, or `xkvm-lab clean` is at work.
     pub fn open(folder: Option<&Path>) -> Result<Self> {
-        let cache = Cache::open(folder)?;
+        let interrupt = Interrupt::catch()?;
+        let cache = Cache::open(folder, interrupt.clone())?;
         let logs = Logs::new(&cache.folder("logs")?)?;
         Ok(Self {
-            logs,
             cache,
-            interrupt: Interrupt::catch()?,
+            logs,
+            interrupt,
         })
     }
 
