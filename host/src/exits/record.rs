@@ -287,3 +287,50 @@ impl Recorder {
         self.stats
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stats(rows: &[(u64, u64)], entries: usize) -> Stats {
+        let row = |&(rip, exits)| ExitRow {
+            reason: "out".into(),
+            port: Some(0x1f2),
+            width: Some(1),
+            rip,
+            caller: None,
+            exits,
+            nanoseconds: exits * 10,
+            elements: exits,
+        };
+        Stats {
+            exits: rows.iter().map(|(_, exits)| exits).sum(),
+            nanoseconds: 100,
+            wall_nanoseconds: entries as u64,
+            batches: [(entries, 2)].into(),
+            kvm: [("exits".to_owned(), 7)].into(),
+            rows: rows.iter().map(row).collect(),
+            ..Stats::default()
+        }
+    }
+
+    #[test]
+    fn the_counts_of_several_vcpus_are_one() {
+        let mut all = stats(&[(0x100, 5), (0x200, 4)], 11);
+        all.add(stats(&[(0x200, 3), (0x300, 1)], 6));
+        all.add(stats(&[], 6));
+        assert_eq!(
+            (all.exits, all.nanoseconds, all.wall_nanoseconds),
+            (13, 300, 11)
+        );
+        assert_eq!(all.batches, [(6, 4), (11, 2)].into());
+        assert_eq!(all.kvm["exits"], 21);
+        let rows: Vec<_> = all
+            .rows
+            .iter()
+            .map(|r| (r.rip, r.exits, r.nanoseconds))
+            .collect();
+        assert_eq!(rows, [(0x200, 7, 70), (0x100, 5, 50), (0x300, 1, 10)]);
+        assert_eq!(all.by_reason()["out"], all.exits);
+    }
+}
