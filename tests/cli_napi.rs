@@ -55,3 +55,35 @@ fn only_some_files() {
         "{told}"
     );
 }
+
+const E1000: &str = "linux/drivers/net/ethernet/intel/e1000/e1000_main.c";
+
+#[test]
+fn a_driver_of_an_unknown_shape_is_not_half_stripped() {
+    let place = place();
+    place.write(
+        E1000,
+        "void f(struct e1000_adapter *adapter)\n{\n\tnapi_enable(&adapter->napi);\n\tmini_poll_me(&adapter->napi);\n}\n",
+    );
+    let told = place.run_untouched(&["series", "linux", "-o", "out", "-r", "napi-e1000"]);
+    assert!(told.starts_with("exit 1"), "{told}");
+    assert!(
+        told.contains("`napi` is still in drivers/net/ethernet/intel/e1000/e1000_main.c"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_driver_that_needs_napi_is_refused() {
+    let place = place();
+    place.write(
+        E1000,
+        "void f(struct e1000_adapter *adapter)\n{\n\tnapi_enable(&adapter->napi);\n\txdp_do_flush();\n}\n",
+    );
+    let told = place.run(&["series", "linux", "-o", "out", "-r", "napi-e1000"]);
+    assert!(
+        told.contains("(`xdp_do_flush` at drivers/net/ethernet/intel/e1000/e1000_main.c:4)"),
+        "{told}"
+    );
+    assert!(!place.path().join("out/0001").exists());
+}
