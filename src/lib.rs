@@ -9,6 +9,7 @@
 
 pub mod c;
 pub mod error;
+pub mod host;
 pub mod kernel;
 pub mod napi;
 pub mod recipe;

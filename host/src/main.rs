@@ -54,6 +54,9 @@ struct Run {
     /// Guest memory, with K, M or G.
     #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = size)]
     memory: u64,
+    /// Number of vCPUs.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    cpus: u8,
     /// How the guest may hand over its batches.
     #[arg(long, value_enum, default_value = "auto")]
     transport: TransportArg,
@@ -81,7 +84,7 @@ enum TransportArg {
 struct HotArgs {
     /// What `run --stats` wrote.
     stats: PathBuf,
-    /// The guest kernel's System.map.
+    /// The guest kernel's vmlinux or System.map.
     #[arg(long, value_name = "FILE")]
     symbols: Option<PathBuf>,
     /// At most this many rows.
@@ -116,6 +119,7 @@ fn run(args: &Run) -> Result<ExitCode> {
         initrd: args.initrd.clone(),
         cmdline: args.cmdline.clone(),
         memory: args.memory,
+        cpus: args.cpus,
         disks: disks.collect(),
         disk_bus: match args.disk_bus {
             DiskBusArg::Piix3 => DiskBus::Piix3,
@@ -161,9 +165,9 @@ fn hot(args: &HotArgs) -> Result<()> {
     })?;
     let symbols = match &args.symbols {
         None => Symbols::default(),
-        Some(path) => fs::read_to_string(path)
+        Some(path) => fs::read(path)
             .map_err(anyhow::Error::from)
-            .and_then(|map| Symbols::from_system_map(&map))
+            .and_then(|file| Symbols::read(&file))
             .with_context(|| format!("cannot read symbols from {}", path.display()))?,
     };
     let mut table = Hot::new(&stats, &symbols);

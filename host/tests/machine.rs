@@ -1,22 +1,21 @@
 //! The whole VMM on real KVM, with a "kernel" of a few instructions in a hand-made bzImage.
 #![cfg(feature = "vmm")]
 
+mod guest;
+
 use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use guest::{Folder, LOAD, PAGE, bzimage, code, power_off, ring, say};
 use iced_x86::code_asm::*;
 use kvm_ioctls::Kvm;
-use xkvm_host::abi::{DOORBELL_PORT, Entry, Width};
+use xkvm_host::abi::{Entry, Width};
 use xkvm_host::exits::Stats;
 use xkvm_host::vmm::machine::Image;
 use xkvm_host::vmm::{Config, DiskBus, Machine, Outcome, Transport};
-
-const LOAD: u64 = 0x10_0000;
-/// Where the guest makes its batch.
-const PAGE: u32 = 0x20_0000;
 
 #[derive(Clone, Default)]
 struct Console(Arc<Mutex<Vec<u8>>>);
@@ -28,51 +27,6 @@ impl Write for Console {
     }
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("xkvm-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-    fn file(&self, name: &str, bytes: &[u8]) -> PathBuf {
-        let path = self.0.join(name);
-        fs::write(&path, bytes).unwrap();
-        path
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-/// A setup sector and a half, then the code.
-fn bzimage(mut code: CodeAssembler) -> Vec<u8> {
-    let mut image = vec![0; 1024];
-    let mut put = |at: usize, bytes: &[u8]| image[at..at + bytes.len()].copy_from_slice(bytes);
-    put(0x1f1, &[1]);
-    put(0x1fe, &[0x55, 0xaa, 0xeb, 0x66]);
-    put(0x202, b"HdrS");
-    put(0x206, &0x020fu16.to_le_bytes());
-    put(0x211, &[1]);
-    put(0x214, &(LOAD as u32).to_le_bytes());
-    put(0x22c, &0x7fff_ffffu32.to_le_bytes());
-    put(0x238, &255u32.to_le_bytes());
-    image.extend(code.assemble(LOAD).unwrap());
-    image
-}
-
-fn say(a: &mut CodeAssembler, text: &str) {
-    a.mov(dx, 0x3f8u32).unwrap();
-    for byte in text.bytes() {
-        a.mov(al, u32::from(byte)).unwrap();
-        a.out(dx, al).unwrap();
     }
 }
 
@@ -89,30 +43,6 @@ fn print_cmdline(a: &mut CodeAssembler) {
     a.out(dx, al).unwrap();
     a.jmp(again).unwrap();
     a.set_label(&mut end).unwrap();
-}
-
-/// Writes a batch and rings; leaves the answer in eax.
-fn ring(a: &mut CodeAssembler, entries: &[Entry]) {
-    a.mov(dword_ptr(PAGE), entries.len() as u32).unwrap();
-    a.mov(dword_ptr(PAGE + 4), (-1000i32) as u32).unwrap();
-    for (i, entry) in entries.iter().enumerate() {
-        for (word, bytes) in entry.encode().chunks(4).enumerate() {
-            let value = u32::from_le_bytes(bytes.try_into().unwrap());
-            let at = PAGE + 16 + 16 * i as u32 + 4 * word as u32;
-            a.mov(dword_ptr(at), value).unwrap();
-        }
-    }
-    a.mov(eax, PAGE >> 12).unwrap();
-    a.mov(dx, u32::from(DOORBELL_PORT)).unwrap();
-    a.out(dx, eax).unwrap();
-    a.mov(eax, dword_ptr(PAGE + 4)).unwrap();
-}
-
-fn power_off(a: &mut CodeAssembler) {
-    a.mov(dx, 0x604u32).unwrap();
-    a.mov(ax, 5u32 << 10 | 1 << 13).unwrap();
-    a.out(dx, ax).unwrap();
-    a.hlt().unwrap();
 }
 
 /// `None`, said aloud, without KVM.
@@ -143,10 +73,6 @@ fn run(
     let (outcome, stats) = machine.run(false).unwrap();
     let said = console.0.lock().unwrap().clone();
     Some((outcome, String::from_utf8(said).unwrap(), stats.unwrap()))
-}
-
-fn code() -> CodeAssembler {
-    CodeAssembler::new(32).unwrap()
 }
 
 #[test]
@@ -305,4 +231,47 @@ fn what_is_no_kernel_is_refused() {
     config.memory = 1;
     let error = Machine::new(&config, Box::new(io::sink())).unwrap_err();
     assert!(format!("{error:#}").contains("16M"), "{error:#}");
+    for cpus in [0, 33] {
+        config.cpus = cpus;
+        let error = Machine::new(&config, Box::new(io::sink())).unwrap_err();
+        assert!(error.to_string().contains("1 to 32"), "{error:#}");
+    }
+}
+
+/// The first vCPU wakes the second by its local APIC; the second one prints and switches the machine off, while the first spins.
+#[test]
+fn a_second_cpu_is_started_and_ends_the_vm() {
+    let apic = |a: &mut CodeAssembler, register: u32, value: u32| {
+        a.mov(dword_ptr(0xfee0_0000u32 + register), value).unwrap();
+    };
+    // What the second one runs in real mode, from page 8 on.
+    let mut ap = CodeAssembler::new(16).unwrap();
+    ap.mov(dx, 0x3f8u32).unwrap();
+    ap.mov(al, 0x32u32).unwrap();
+    ap.out(dx, al).unwrap();
+    ap.mov(dx, 0x604u32).unwrap();
+    ap.mov(ax, 5u32 << 10 | 1 << 13).unwrap();
+    ap.out(dx, ax).unwrap();
+    let ap = ap.assemble(0).unwrap();
+
+    let mut a = code();
+    for (at, byte) in (0x8000u32..).zip(&ap) {
+        a.mov(byte_ptr(at), u32::from(*byte)).unwrap();
+    }
+    say(&mut a, "1");
+    // Enable; APIC 1; INIT, then start at page 8.
+    apic(&mut a, 0xf0, 0x1ff);
+    apic(&mut a, 0x310, 1 << 24);
+    apic(&mut a, 0x300, 0x4500);
+    apic(&mut a, 0x310, 1 << 24);
+    apic(&mut a, 0x300, 0x4608);
+    let mut here = a.create_label();
+    a.set_label(&mut here).unwrap();
+    a.pause().unwrap();
+    a.jmp(here).unwrap();
+    let Some((outcome, said, stats)) = run("smp", a, |config, _| config.cpus = 2) else {
+        return;
+    };
+    assert_eq!((outcome, said.as_str()), (Outcome::PowerOff, "12"));
+    assert_eq!(stats.by_reason()["out"], 3, "of both");
 }

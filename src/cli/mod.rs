@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand.
 
 mod completions;
+mod host;
 mod napi_report;
 mod recipes;
 mod scan;
@@ -32,6 +33,7 @@ Examples:
   guestpatch scan ~/linux --limit 20            where port I/O could be batched
   guestpatch napi-report ~/linux                what NAPI means to each network driver
   guestpatch recipes list                       what it can do
+  guestpatch host build -o host --series out    the VMM that serves such a guest
 
 ";
 
@@ -56,6 +58,7 @@ enum Command {
     Scan(scan::Scan),
     NapiReport(napi_report::NapiReport),
     Recipes(recipes::Recipes),
+    Host(host::Host),
     Completions(completions::Completions),
 }
 
@@ -67,6 +70,7 @@ impl Args {
             Command::Scan(command) => command.run(ui),
             Command::NapiReport(command) => command.run(ui),
             Command::Recipes(command) => command.run(ui),
+            Command::Host(command) => command.run(ui),
             Command::Completions(command) => command.run(ui),
         }
     }

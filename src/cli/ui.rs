@@ -41,6 +41,11 @@ impl Ui {
         Self { quiet }
     }
 
+    /// Whether only errors are told.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// Writes data. A reader that went away (`| head`) is no error.
     pub fn data(&self, text: &str) -> Result<()> {
         let mut out = anstream::stdout().lock();

@@ -1,7 +1,7 @@
 //! `report.json` of a series. The format is described in docs/report.md; host builders and measurements read it.
 
-use serde::Serialize;
-use xkvm_host::abi;
+use serde::{Deserialize, Serialize};
+use xkvm_host::abi::{self, Features};
 
 use super::{TOOL, Tool, Totals};
 use crate::kernel::{Base, Origin, Version};
@@ -49,24 +49,51 @@ pub struct BaseReport<'a> {
 }
 
 /// The wire format, with the defaults a host offers.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Abi {
-    version: u32,
-    transports: Vec<&'static str>,
-    strings: bool,
-    max_entries: usize,
+    /// Counts up when a guest of one version does not understand a host of another.
+    pub version: u32,
+    /// How a guest may hand a batch over.
+    pub transports: Vec<String>,
+    /// Whether an entry may be a string.
+    pub strings: bool,
+    /// Most entries in a batch.
+    pub max_entries: usize,
     doorbell_port: u16,
     hypercall: u32,
     tunnel_hypercall: u32,
 }
 
+/// What a host builder reads of a report.
+#[derive(Debug, Deserialize)]
+pub struct HostView {
+    /// What wrote it.
+    pub tool: ToolView,
+    /// `guest` or `host`.
+    pub target: String,
+    /// As in [`SeriesReport`].
+    pub abi: Option<Abi>,
+}
+
+/// The writer of a report.
+#[derive(Debug, Deserialize)]
+pub struct ToolView {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+}
+
 impl Abi {
-    /// What the support patch speaks.
-    fn current() -> Self {
+    /// What the support patch speaks, and the host of this program.
+    pub fn current() -> Self {
+        let transport = |(name, feature): &(&str, Features)| {
+            (*feature != Features::STRINGS).then(|| name.to_lowercase())
+        };
         Self {
             version: abi::VERSION,
-            transports: vec!["doorbell", "tunnel", "vmcall"],
-            strings: true,
+            transports: abi::FEATURES.iter().filter_map(transport).collect(),
+            strings: abi::FEATURES.iter().any(|(_, f)| *f == Features::STRINGS),
             max_entries: abi::MAX_ENTRIES,
             doorbell_port: abi::DOORBELL_PORT,
             hypercall: abi::HYPERCALL,

@@ -82,6 +82,21 @@ fn is_ours(name: &str) -> bool {
 /// # Errors
 /// As [`check`], or when the system refuses to write.
 pub fn write(dir: &Path, files: &[(String, Vec<u8>)], force: bool) -> Result<()> {
+    write_with(dir, force, |new| {
+        for (name, content) in files {
+            fs::write(new.join(name), content)
+                .map_err(|e| Error::io(&dir.join(name), "write", &e))?;
+        }
+        Ok(())
+    })
+}
+
+/// As [`write`], with whatever `fill` puts into the new folder, which has another name until it is whole. `fill` may also use
+/// the folder above that one; it is removed afterwards.
+///
+/// # Errors
+/// As [`check`], those of `fill`, or when the system refuses to write.
+pub fn write_with(dir: &Path, force: bool, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     check(dir, force)?;
     // A link to a folder stays a link: its goal is replaced.
     let goal: PathBuf = dir.canonicalize().unwrap_or_else(|_| dir.to_path_buf());
@@ -101,9 +116,7 @@ pub fn write(dir: &Path, files: &[(String, Vec<u8>)], force: bool) -> Result<()>
     // Inside the private folder, so that the result has the permissions any new folder has.
     let new = room.path().join("new");
     fs::create_dir(&new).map_err(|e| Error::io(&new, "create", &e))?;
-    for (name, content) in files {
-        fs::write(new.join(name), content).map_err(|e| Error::io(&dir.join(name), "write", &e))?;
-    }
+    fill(&new)?;
     swap(&new, &goal, &room.path().join("old")).map_err(|e| match e.kind() {
         ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists => Error::usage(format!(
             "output directory in use: {} was filled meanwhile",

@@ -18,7 +18,7 @@ pub struct HotRow {
     pub caller: Option<String>,
     /// How many.
     pub exits: u64,
-    /// Time in user space for them.
+    /// Time in user space for them, in nanoseconds.
     pub nanoseconds: u64,
     /// Share of all exits, 0 to 1.
     pub share: f64,
@@ -85,18 +85,18 @@ impl fmt::Display for Hot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{:<18} {:<28} {:<28} {:>9} {:>9} {:>7}",
+            "{:<18} {:<28} {:<28} {:>9} {:>11} {:>7}",
             "ADDRESS", "FUNCTION", "CALLER", "EXITS", "TIME", "SHARE"
         )?;
         for row in &self.rows {
             writeln!(
                 f,
-                "{:<#18x} {:<28} {:<28} {:>9} {:>6} ms {:>5.1} %",
+                "{:<#18x} {:<28} {:<28} {:>9} {:>8.1} ms {:>5.1} %",
                 row.address,
                 row.function,
                 row.caller.as_deref().unwrap_or("-"),
                 row.exits,
-                row.nanoseconds / 1_000_000,
+                row.nanoseconds as f64 / 1e6,
                 row.share * 100.0,
             )?;
         }

@@ -1,6 +1,7 @@
 //! Function names of the guest's kernel.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use object::{Object, ObjectSection, ObjectSymbol, SectionKind};
 
 /// Text symbols by address.
 #[derive(Debug, Clone, Default)]
@@ -10,6 +11,45 @@ pub struct Symbols {
 }
 
 impl Symbols {
+    /// Reads a `vmlinux` or a `System.map`, whichever it is.
+    ///
+    /// # Errors
+    /// When it is neither, or has no text symbols.
+    pub fn read(file: &[u8]) -> Result<Self> {
+        if file.starts_with(b"\x7fELF") {
+            return Self::from_elf(file);
+        }
+        let text = std::str::from_utf8(file).context("neither a vmlinux nor a System.map")?;
+        Self::from_system_map(text)
+    }
+
+    /// Reads the symbol table of a kernel's ELF file, 32 or 64 bits.
+    ///
+    /// # Errors
+    /// When it is damaged, or stripped.
+    pub fn from_elf(file: &[u8]) -> Result<Self> {
+        let elf = object::File::parse(file).context("not an ELF file")?;
+        let mut entries = Vec::new();
+        for symbol in elf.symbols() {
+            // By the section: code written in assembly is often not marked as a function.
+            let section = symbol
+                .section_index()
+                .and_then(|i| elf.section_by_index(i).ok());
+            let name = symbol.name().unwrap_or_default();
+            // Labels of the assembler are no functions.
+            let usable = !name.is_empty() && !name.starts_with(".L");
+            if usable && section.is_some_and(|s| s.kind() == SectionKind::Text) {
+                entries.push((symbol.address(), name.to_owned()));
+            }
+        }
+        ensure!(
+            !entries.is_empty(),
+            "no text symbols: a stripped file, such as a bzImage's inside"
+        );
+        entries.sort();
+        Ok(Self { entries })
+    }
+
     /// Reads a `System.map`: lines of address, type, name.
     ///
     /// # Errors
@@ -43,7 +83,7 @@ impl Symbols {
         (offset < LONGEST).then_some((name.as_str(), offset))
     }
 
-    /// `function+0x12`, or the bare address.
+    /// The function, or the bare address where there is none.
     pub fn name(&self, address: u64) -> String {
         match self.find(address) {
             Some((name, _)) => name.to_owned(),
@@ -66,5 +106,25 @@ mod tests {
         assert_eq!(symbols.find(0x1000), None);
         assert_eq!(symbols.find(u64::MAX), None);
         assert!(Symbols::from_system_map("no map").is_err());
+    }
+
+    /// This test's own program is an ELF file with functions in it.
+    #[test]
+    fn an_elf_file_tells_its_functions() {
+        let own = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        let symbols = Symbols::read(&own).unwrap();
+        let (at, name) = symbols.entries.iter().find(|(_, n)| n == "_start").unwrap();
+        assert_eq!(symbols.find(at + 1), Some((name.as_str(), 1)));
+        let has = |part: &str| symbols.entries.iter().any(|(_, n)| n.contains(part));
+        assert!(has("an_elf_file_tells_its_functions"));
+        assert!(!has("edata"), "data");
+    }
+
+    #[test]
+    fn what_has_no_symbols_is_refused() {
+        let told = |file: &[u8]| Symbols::read(file).unwrap_err().to_string();
+        assert_eq!(told(b"\xff\xfe"), "neither a vmlinux nor a System.map");
+        assert_eq!(told(b"\x7fELF\x02"), "not an ELF file");
+        assert!(told(b"text").contains("not a System.map"));
     }
 }

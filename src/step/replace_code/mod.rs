@@ -136,7 +136,7 @@ impl ReplaceCode {
                 || function_at(at).is_some_and(|f| self.functions.is_match(&f.name))
         };
         let find = |pattern: &Pattern| {
-            let mut found = pattern.find(&tokens);
+            let mut found = pattern.find(&tokens, self.simple());
             found.retain(|(range, _)| wanted(range));
             found
         };
@@ -183,6 +183,11 @@ impl ReplaceCode {
         }
         outcome.text = changed.filter(|_| !unsound);
         outcome
+    }
+
+    /// Whether one simple statement takes the place of another: then it may be all that an `else` governs.
+    fn simple(&self) -> bool {
+        self.pattern.is_simple() && self.done.as_ref().is_some_and(Pattern::is_simple)
     }
 
     /// The edit for one match; without new bytes where it is taken out.

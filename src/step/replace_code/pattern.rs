@@ -77,6 +77,17 @@ impl Pattern {
         Ok(Self { pieces, shape })
     }
 
+    /// Whether it is one statement that governs no other.
+    pub fn is_simple(&self) -> bool {
+        let ends = self
+            .pieces
+            .iter()
+            .filter(|p| matches!(p, Piece::Token(t) if t == b";"));
+        let first = |words: [&[u8]; 6]| matches!(&self.pieces[0], Piece::Token(t) if words.contains(&&t[..]));
+        let governs = first([b"if", b"while", b"for", b"switch", b"do", b"{"]);
+        self.shape == Shape::Statements && ends.count() == 1 && !governs
+    }
+
     /// The metavariables' names.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.pieces.iter().filter_map(|p| match p {
@@ -97,13 +108,14 @@ impl Pattern {
     }
 
     /// Every match where the code around lets it stand: token numbers, and what the metavariables stand for.
-    pub fn find(&self, tokens: &Tokens<'_>) -> Vec<(Range<usize>, Bindings)> {
+    /// `after_else` lets statements stand right behind an `else`.
+    pub fn find(&self, tokens: &Tokens<'_>, after_else: bool) -> Vec<(Range<usize>, Bindings)> {
         let mut found = Vec::new();
         let mut at = 0;
         while at < tokens.len() {
             let mut bindings = Bindings::new();
             match self.end_at(tokens, at, &self.pieces, &mut bindings) {
-                Some(end) if self.may_stand(tokens, at..end) => {
+                Some(end) if self.may_stand(tokens, at..end, after_else) => {
                     found.push((at..end, bindings));
                     at = end;
                 }
@@ -150,18 +162,18 @@ impl Pattern {
     }
 
     /// Whether a match at `range` is whole: no part of a larger expression or statement.
-    fn may_stand(&self, tokens: &Tokens<'_>, range: Range<usize>) -> bool {
-        let before = tokens.before(range.start);
-        let starts = matches!(before, b"" | b";" | b"{" | b"}")
-            || tokens.is_directive(range.start.wrapping_sub(1))
-            || is_label(tokens, range.start);
+    fn may_stand(&self, tokens: &Tokens<'_>, range: Range<usize>, after_else: bool) -> bool {
+        let mut start = range.start;
+        while start > 0 && tokens.is_directive(start - 1) {
+            start -= 1;
+        }
+        let before = tokens.before(start);
+        let starts = matches!(before, b"" | b";" | b"{" | b"}") || is_label(tokens, start);
         match self.shape {
-            Shape::Statements => starts,
+            Shape::Statements => starts || after_else && before == b"else",
             Shape::Control => starts || matches!(before, b")" | b"else" | b"do"),
             Shape::Function => starts && matches!(tokens.at(range.end), b"{" | b";"),
-            Shape::Entries => {
-                matches!(before, b"{" | b",") || tokens.is_directive(range.start.wrapping_sub(1))
-            }
+            Shape::Entries => matches!(before, b"{" | b","),
         }
     }
 }

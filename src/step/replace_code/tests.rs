@@ -61,6 +61,18 @@ fn what_is_only_a_part_does_not_match() {
 }
 
 #[test]
+fn an_else_may_govern_what_is_replaced_but_not_what_goes() {
+    let body = "\tif (x)\n\t\tb();\n\telse\n#endif\n\t\ta(x);\n";
+    assert_eq!(
+        after("code = 'a($A);'\nto = 'c($A);'", body),
+        Ok(body.replace("a(x)", "c(x)"))
+    );
+    for other in ["code = 'a(x);'", "code = 'a($A);'\nto = 'c(); d();'"] {
+        assert_eq!(after(other, body), Ok(body.into()));
+    }
+}
+
+#[test]
 fn code_that_stays_in_its_replacement_is_not_replaced_again() {
     let keys = "code = 'clear(a);'\nto = '''\nreset();\nclear(a);'''\n";
     assert_eq!(

@@ -2,7 +2,7 @@
 
 use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
 
-use super::channel::Drive;
+use super::drive::Drive;
 use super::{SECTOR, error};
 
 /// A piece of guest memory, as a bus master's table names it.

@@ -1,6 +1,6 @@
 //! The 256 words of IDENTIFY DEVICE.
 
-use super::channel::Drive;
+use super::drive::Drive;
 use super::{MAX_MULTIPLE, SECTOR};
 
 /// What a drive says about itself, as bytes at the data port.

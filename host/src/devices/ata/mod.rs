@@ -7,6 +7,7 @@ mod channel;
 mod command;
 mod disk;
 mod dma;
+mod drive;
 mod identify;
 mod legacy;
 

@@ -1,0 +1,336 @@
+//! What must hold for a guest, and what each recipe must have changed.
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+use regex::RegexSet;
+use serde::Serialize;
+
+use super::{Amount, Variant};
+use crate::console::{Facts, difference, warnings};
+use crate::kernel::modules;
+use crate::peer::stream_hash;
+use crate::qemu::Outcome;
+
+/// One thing that must hold.
+#[derive(Debug, Clone, Serialize)]
+pub struct Check {
+    /// Where: the kernel and the driver.
+    pub place: String,
+    /// What.
+    pub name: String,
+    /// Whether it does.
+    pub holds: bool,
+    /// What was seen.
+    pub seen: String,
+}
+
+impl Check {
+    fn new(place: &str, name: impl Into<String>, holds: bool, seen: impl Into<String>) -> Self {
+        Self {
+            place: place.to_owned(),
+            name: name.into(),
+            holds,
+            seen: seen.into(),
+        }
+    }
+
+    /// `key` must have been said, with this value.
+    fn equal(place: &str, name: impl Into<String>, facts: &Facts, key: &str, value: &str) -> Self {
+        let said = facts.get(key);
+        Self::new(place, name, said == value, shown(said))
+    }
+}
+
+fn shown(value: &str) -> &str {
+    if value.is_empty() { "nothing" } else { value }
+}
+
+/// What a run was told to do.
+pub(super) struct Expected<'a> {
+    pub(super) variant: &'a str,
+    pub(super) driver: &'a str,
+    pub(super) amount: Amount,
+    pub(super) debug: bool,
+}
+
+/// What every guest must do, patched or not.
+pub(super) fn run(expected: &Expected<'_>, outcome: &Outcome, datagrams: &[Vec<u8>]) -> Vec<Check> {
+    let facts = &outcome.facts;
+    let amount = expected.amount;
+    let place = &format!("{} {}", expected.variant, expected.driver);
+    let mut checks = vec![
+        Check::equal(place, "driver", facts, "driver", expected.driver),
+        Check::equal(place, "address by DHCP", facts, "address", "10.0.2.15/24"),
+        transfer(place, facts, "bulk", 1, amount.mib << 20),
+        flood(place, facts, "flood_small", amount.pings),
+        flood(place, facts, "flood_large", amount.pings),
+        netpoll(place, datagrams, amount.messages),
+    ];
+    checks.push(all(
+        place,
+        format!("down, up and traffic, {} times", amount.cycles),
+        (1..=amount.cycles).flat_map(|n| traffic(place, facts, &format!("cycle_{n}"), 100 + n)),
+    ));
+    let reload = |n| {
+        let key = format!("reload_{n}_gone");
+        let gone = Check::equal(place, "module unloaded", facts, &key, "yes");
+        traffic(place, facts, &format!("reload_{n}"), 200 + n)
+            .into_iter()
+            .chain([gone])
+    };
+    checks.push(all(
+        place,
+        format!("module unloaded and loaded, {} times", amount.reloads),
+        (1..=amount.reloads).flat_map(reload),
+    ));
+    checks.push(Check::equal(
+        place,
+        "no errors counted",
+        facts,
+        "link_errors",
+        "0 0",
+    ));
+    let (written, read) = (facts.get("disk_written"), facts.get("disk_read"));
+    let same = written.len() == 64 && written == read;
+    checks.push(Check::new(
+        place,
+        "disk reads what was written",
+        same,
+        shown(read),
+    ));
+    checks.push(clock(place, facts));
+    if expected.debug {
+        checks.push(Check::equal(
+            place,
+            "lockdep at work to the end",
+            facts,
+            "lockdep",
+            "1",
+        ));
+    }
+    let warnings = warnings(&outcome.console);
+    let seen = match warnings.as_slice() {
+        [] => "none".to_owned(),
+        lines => format!("{}\nin {}", lines.join("\n"), outcome.log.display()),
+    };
+    checks.push(Check::new(
+        place,
+        "no warnings of the kernel",
+        warnings.is_empty(),
+        seen,
+    ));
+    checks
+}
+
+/// One check of many: shows the first that does not hold.
+fn all(place: &str, name: String, checks: impl Iterator<Item = Check>) -> Check {
+    let checks: Vec<Check> = checks.collect();
+    match checks.iter().find(|check| !check.holds) {
+        Some(bad) => Check::new(place, name, false, format!("{}: {}", bad.name, bad.seen)),
+        None => Check::new(
+            place,
+            name,
+            !checks.is_empty(),
+            format!("{} checks", checks.len()),
+        ),
+    }
+}
+
+fn transfer(place: &str, facts: &Facts, prefix: &str, seed: u64, bytes: u64) -> Check {
+    let hash = stream_hash(seed, bytes);
+    let name = match bytes >> 20 {
+        0 => format!("{} KiB of {prefix} each way", bytes >> 10),
+        mib => format!("{mib} MiB of {prefix} each way"),
+    };
+    let (down, up) = (
+        facts.get(&format!("{prefix}_down")),
+        facts.get(&format!("{prefix}_up")),
+    );
+    if down != hash || up != hash {
+        let seen = format!("{} down and {} up, not {hash}", shown(down), shown(up));
+        return Check::new(place, name, false, seen);
+    }
+    let speed = |way: &str| {
+        let seconds = facts
+            .number(&format!("{prefix}_{way}_seconds"))
+            .unwrap_or(0.0);
+        #[expect(clippy::cast_precision_loss, reason = "a speed for the reader")]
+        let mib = (bytes as f64) / f64::from(1 << 20);
+        format!("{way} {:.1} MiB/s", mib / seconds.max(0.01))
+    };
+    Check::new(
+        place,
+        name,
+        true,
+        format!("{}, {}", speed("down"), speed("up")),
+    )
+}
+
+fn flood(place: &str, facts: &Facts, key: &str, count: u32) -> Check {
+    let name = format!("{count} pings of {key}");
+    Check::equal(place, name, facts, key, &format!("{count} of {count}"))
+}
+
+fn traffic(place: &str, facts: &Facts, prefix: &str, seed: u32) -> [Check; 2] {
+    [
+        flood(place, facts, &format!("{prefix}_flood"), 20),
+        transfer(place, facts, prefix, seed.into(), 256 << 10),
+    ]
+}
+
+/// Each message must have come; netconsole may split none of these.
+fn netpoll(place: &str, datagrams: &[Vec<u8>], count: u32) -> Check {
+    const MARK: &str = "lab-netpoll message ";
+    let mut seen = BTreeSet::new();
+    for datagram in datagrams {
+        for line in String::from_utf8_lossy(datagram).lines() {
+            let number = line.split_once(MARK).map(|(_, number)| number.trim());
+            seen.extend(number.and_then(|n| n.parse::<u32>().ok()));
+        }
+    }
+    let holds = seen == (0..count).collect();
+    let name = "kernel messages by network (netpoll)";
+    Check::new(place, name, holds, format!("{} of {count}", seen.len()))
+}
+
+/// The tick that the configuration names is the one that ticks.
+fn clock(place: &str, facts: &Facts) -> Check {
+    let (wanted, measured) = (facts.number("hz_config"), facts.number("hz_measured"));
+    let holds = match (wanted, measured) {
+        // Software emulation does not keep time exactly.
+        (Some(wanted), Some(measured)) => (measured / wanted - 1.0).abs() < 0.1,
+        _ => false,
+    };
+    let seen = format!(
+        "{} configured, {} measured",
+        shown(facts.get("hz_config")),
+        shown(facts.get("hz_measured"))
+    );
+    Check::new(place, "timer interrupts a second", holds, seen)
+}
+
+/// What the recipes of the series must have changed. The stock kernel shows that there was something to change.
+pub(super) fn recipes(patched: &Variant, stock: Option<&Variant>) -> Result<Vec<Check>> {
+    let Some(run) = patched.runs.first() else {
+        return Ok(Vec::new());
+    };
+    let facts = &run.outcome.facts;
+    let before = stock.and_then(|s| s.runs.first()).map(|r| &r.outcome.facts);
+    let mut checks = Vec::new();
+    let mut add = |recipe: &str, key: &str, holds: bool| {
+        if patched.series.has(recipe) {
+            let now = shown(facts.get(key));
+            let seen = match before.map(|b| shown(b.get(key))) {
+                Some(was) if was == now => format!("{key} is {now}, as without: no effect here"),
+                Some(was) => format!("{key} was {was}, is {now}"),
+                None => format!("{key} is {now}"),
+            };
+            checks.push(Check::new("patched", recipe, holds, seen));
+        }
+    };
+    let scheduler = facts.get("scheduler");
+    let none = scheduler.contains("[none]") || scheduler.contains("[noop]");
+    add("elevator-noop", "scheduler", none || scheduler == "none");
+    let hz = patched.series.config.value("CONFIG_HZ");
+    add("clock-hz", "hz_config", facts.get("hz_config") == hz);
+    let key = "symbol_verify_pmtmr_rate";
+    add("pmtmr-verify", key, facts.get(key) == "0");
+    add("io-delay", "io_delay", facts.get("io_delay") == "3");
+    let key = "symbol_xkvm_io_coalesce";
+    add("xkvm-io", key, facts.get(key) == "1");
+    if patched.series.has("xkvm-io") {
+        let line = run
+            .outcome
+            .console
+            .lines()
+            .find(|l| l.contains("xkvm_io: "));
+        let seen = line.unwrap_or("it says nothing, as QEMU is no host for it");
+        checks.push(Check::new(
+            "patched",
+            "xkvm-io finds no host",
+            line.is_none(),
+            seen,
+        ));
+    }
+    checks.extend(napi(patched, stock)?);
+    Ok(checks)
+}
+
+/// A driver without NAPI asks the kernel for nothing of it.
+fn napi(patched: &Variant, stock: Option<&Variant>) -> Result<Vec<Check>> {
+    let mut checks = Vec::new();
+    for (module, path) in patched.kernel.modules()? {
+        let recipe = format!("napi-{module}");
+        if !patched.series.has(&recipe) {
+            continue;
+        }
+        let uses = |names: Vec<String>| -> Vec<String> {
+            names.into_iter().filter(|n| n.contains("napi")).collect()
+        };
+        let now = uses(modules::imports(&path)?);
+        let mut seen = format!("{module} uses {}", shown(&now.join(" ")));
+        let mut holds = now.is_empty();
+        if let Some(stock) = stock {
+            let file = stock
+                .kernel
+                .modules()?
+                .into_iter()
+                .find(|(n, _)| *n == module);
+            let was = match file {
+                Some((_, path)) => uses(modules::imports(&path)?),
+                None => Vec::new(),
+            };
+            holds &= !was.is_empty();
+            seen = format!(
+                "{module} used {}, uses {}",
+                shown(&was.join(" ")),
+                shown(&now.join(" "))
+            );
+        }
+        checks.push(Check::new("patched", recipe, holds, seen));
+    }
+    Ok(checks)
+}
+
+/// Messages that the series is meant to change.
+const INTENDED: &[&str] = &[
+    // elevator-noop: mq-deadline is still built in; nothing changes on the console. clock-hz: the length of a tick.
+    r"^sched_clock: \d+ bits at",
+    r"^io scheduler ",
+    r"^rcu: RCU calculated value of scheduler-enlistment delay is \d+ jiffies\.$",
+];
+
+/// The messages of both kernels, compared.
+pub(super) fn console(place: &str, stock: &[String], patched: &[String]) -> Check {
+    let intended = RegexSet::new(INTENDED).expect("the patterns are right");
+    let (gone, new) = difference(stock, patched);
+    let mut seen = Vec::new();
+    let mut holds = true;
+    for (sign, line) in gone
+        .iter()
+        .map(|l| ('-', l))
+        .chain(new.iter().map(|l| ('+', l)))
+    {
+        let meant = intended.is_match(line);
+        holds &= meant;
+        seen.push(format!(
+            "{sign} {line}{}",
+            if meant { "  (intended)" } else { "" }
+        ));
+    }
+    if stock.is_empty() || patched.is_empty() {
+        return Check::new(
+            place,
+            "messages compared",
+            false,
+            "a console without messages",
+        );
+    }
+    let name = "messages differ only where intended";
+    let seen = match seen.as_slice() {
+        [] => format!("no difference in {} messages", patched.len()),
+        lines => lines.join("\n"),
+    };
+    Check::new(place, name, holds, seen)
+}

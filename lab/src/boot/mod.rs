@@ -1,0 +1,303 @@
+//! `xkvm-lab boot`: kernels without and with the series boot, and everything they should still do is done to them.
+
+mod check;
+mod report;
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+
+use crate::Lab;
+use crate::cache::Key;
+use crate::console::messages;
+use crate::initramfs::Initramfs;
+use crate::kernel::config::Config;
+use crate::kernel::series::{Request, Series};
+use crate::kernel::tree::Source;
+use crate::kernel::{Kernel, Spec};
+use crate::peer::Peer;
+use crate::qemu::{Machine, Outcome};
+pub use check::Check;
+use check::Expected;
+
+/// A network card with its driver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Nic {
+    /// QEMU's rtl8139, whose driver is 8139cp.
+    Rtl8139,
+    /// QEMU's e1000.
+    E1000,
+    /// QEMU's rtl8139, with 8139too as its driver: a patch of the lab's own makes it take the chip.
+    #[value(name = "8139too")]
+    Rtl8139Too,
+}
+
+impl Nic {
+    /// QEMU's name of the device.
+    fn device(self) -> &'static str {
+        match self {
+            Self::Rtl8139 | Self::Rtl8139Too => "rtl8139",
+            Self::E1000 => "e1000",
+        }
+    }
+
+    /// The module that drives it.
+    fn driver(self) -> &'static str {
+        match self {
+            Self::Rtl8139 => "8139cp",
+            Self::E1000 => "e1000",
+            Self::Rtl8139Too => "8139too",
+        }
+    }
+
+    /// Recipes of the lab that it needs.
+    fn recipes(self) -> &'static [&'static str] {
+        match self {
+            Self::Rtl8139 | Self::E1000 => &[],
+            Self::Rtl8139Too => &["8139too-any-chip"],
+        }
+    }
+}
+
+/// How much is done to a guest.
+#[derive(Debug, Clone, Copy)]
+struct Amount {
+    /// MiB of the long transfer, each way.
+    mib: u64,
+    /// Pings of each flood.
+    pings: u32,
+    /// Times that the interface goes down and up.
+    cycles: u32,
+    /// Times that the module is unloaded.
+    reloads: u32,
+    /// Kernel messages by network.
+    messages: u32,
+}
+
+const FULL: Amount = Amount {
+    mib: 64,
+    pings: 1000,
+    cycles: 10,
+    reloads: 3,
+    messages: 200,
+};
+const QUICK: Amount = Amount {
+    mib: 8,
+    pings: 300,
+    cycles: 3,
+    reloads: 1,
+    messages: 50,
+};
+
+/// Which of the two kernels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Only {
+    /// The one without the series.
+    Stock,
+    /// The one with it.
+    Patched,
+}
+
+/// What the user asks for.
+#[derive(Debug)]
+pub struct Options {
+    /// The kernel tree.
+    pub tree: PathBuf,
+    /// The series, by recipes.
+    pub request: Request,
+    /// The series, as a folder that `guestpatch series` wrote; instead of recipes.
+    pub patches: Option<PathBuf>,
+    /// Network cards.
+    pub nics: Vec<Nic>,
+    /// Smaller amounts.
+    pub quick: bool,
+    /// Kernels that check their locks and memory.
+    pub debug: bool,
+    /// Only one of the kernels.
+    pub only: Option<Only>,
+    /// How long one guest may take, in seconds; the default depends on what it does.
+    pub timeout: Option<u64>,
+}
+
+/// One kernel with what its guests said.
+struct Variant {
+    name: &'static str,
+    kernel: Kernel,
+    series: Series,
+    runs: Vec<Run>,
+}
+
+/// One boot.
+struct Run {
+    nic: Nic,
+    outcome: Outcome,
+    /// Messages that came by network.
+    datagrams: Vec<Vec<u8>>,
+}
+
+/// Runs the experiment; true when all checks hold.
+///
+/// # Errors
+/// When a step fails, so that there is nothing to check.
+pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
+    let source = Source::open(&options.tree)?;
+    let patched = match &options.patches {
+        Some(folder) => Series::read(folder)?,
+        None => Series::make(&source, &options.request)?,
+    };
+    report::series(&patched);
+    let own: BTreeSet<&str> = options
+        .nics
+        .iter()
+        .flat_map(|n| n.recipes())
+        .copied()
+        .collect();
+    let own = Series::of_lab(&source, &own.into_iter().collect::<Vec<_>>())?;
+    let mut fragments = vec!["guest", "net"];
+    if options.debug {
+        fragments.push("debug");
+    }
+    let config = Config::fragments(&fragments)?;
+    let amount = if options.quick { QUICK } else { FULL };
+
+    let mut variants = Vec::new();
+    if options.only != Some(Only::Patched) {
+        variants.push(("stock", Series::default().on(&own)));
+    }
+    if options.only != Some(Only::Stock) && !patched.is_empty() {
+        variants.push(("patched", patched.on(&own)));
+    }
+    let mut done: Vec<Variant> = Vec::new();
+    for (name, series) in variants {
+        let spec = Spec {
+            name,
+            source: &source,
+            series: &series,
+            config: &config,
+            profile: if options.debug { "debug" } else { "plain" },
+        };
+        let kernel = Kernel::get(lab, &spec)?;
+        let mut runs = Vec::new();
+        for nic in &options.nics {
+            runs.push(boot(lab, options, amount, name, &kernel, *nic)?);
+        }
+        done.push(Variant {
+            name,
+            kernel,
+            series,
+            runs,
+        });
+    }
+    let checks = judge(&done, amount, options.debug)?;
+    report::print(&done, &checks);
+    let file = report::write(lab, &source, &done, &checks)?;
+    println!("report: {}", file.display());
+    Ok(checks.iter().all(|check| check.holds))
+}
+
+fn boot(
+    lab: &Lab,
+    options: &Options,
+    amount: Amount,
+    variant: &str,
+    kernel: &Kernel,
+    nic: Nic,
+) -> Result<Run> {
+    let name = format!("{variant}-{}", nic.driver());
+    lab.say(&format!(
+        "running the {variant} kernel with {}",
+        nic.driver()
+    ));
+    let seconds = options.timeout.unwrap_or({
+        let usual = if options.quick { 300 } else { 900 };
+        if options.debug { 4 * usual } else { usual }
+    });
+    let peer = Peer::start()?;
+    let parameters = [
+        ("lab.workload", "boot".to_owned()),
+        ("lab.driver", nic.driver().to_owned()),
+        ("lab.port", peer.port().to_string()),
+        ("lab.syslog", peer.syslog().to_string()),
+        ("lab.mib", amount.mib.to_string()),
+        ("lab.pings", amount.pings.to_string()),
+        ("lab.cycles", amount.cycles.to_string()),
+        ("lab.reloads", amount.reloads.to_string()),
+        ("lab.messages", amount.messages.to_string()),
+        // A transfer that hangs is given up before the guest is.
+        ("lab.patience", (seconds / 3).max(1).to_string()),
+    ];
+    let initrd = lab.logs.file(&format!("{name}-initrd.cpio"));
+    fs::write(&initrd, ram_disk(kernel)?)
+        .with_context(|| format!("cannot write {}", initrd.display()))?;
+    let machine = Machine {
+        kernel: kernel.image(),
+        initrd: initrd.clone(),
+        parameters: parameters.map(|(n, v)| (n.to_owned(), v)).into(),
+        memory: if options.debug { 1024 } else { 384 },
+        cpus: 2,
+        disks: vec![disk(lab)?],
+        network: Some(nic.device().to_owned()),
+        extra: Vec::new(),
+    };
+    let outcome = machine.run(lab, &name, Duration::from_secs(seconds));
+    // It is big, and made again in no time.
+    let _ = fs::remove_file(&initrd);
+    Ok(Run {
+        nic,
+        outcome: outcome?,
+        datagrams: peer.datagrams(),
+    })
+}
+
+fn ram_disk(kernel: &Kernel) -> Result<Vec<u8>> {
+    let mut disk = Initramfs::new()?;
+    for (name, path) in kernel.modules()? {
+        disk.copy(&format!("lab/modules/{name}.ko"), &path, 0o644)?;
+    }
+    disk.finish()
+}
+
+/// An empty disk of 16 MiB.
+fn disk(lab: &Lab) -> Result<PathBuf> {
+    const NAME: &str = "disk.img";
+    let make = |folder: &Path| {
+        let file = File::create(folder.join(NAME)).context("cannot make a disk image")?;
+        file.set_len(16 << 20).context("cannot make a disk image")
+    };
+    let key = Key::of("disk").with("size", "16M").build();
+    Ok(lab.cache.entry("files", &key, make)?.join(NAME))
+}
+
+fn judge(variants: &[Variant], amount: Amount, debug: bool) -> Result<Vec<Check>> {
+    let mut checks = Vec::new();
+    for variant in variants {
+        for run in &variant.runs {
+            let expected = Expected {
+                variant: variant.name,
+                driver: run.nic.driver(),
+                amount,
+                debug,
+            };
+            checks.extend(check::run(&expected, &run.outcome, &run.datagrams));
+        }
+    }
+    let stock = variants.iter().find(|v| v.name == "stock");
+    if let Some(patched) = variants.iter().find(|v| v.name == "patched") {
+        checks.extend(check::recipes(patched, stock)?);
+        if let Some(stock) = stock {
+            for (before, after) in stock.runs.iter().zip(&patched.runs) {
+                let (before_text, after_text) = (
+                    messages(&before.outcome.console),
+                    messages(&after.outcome.console),
+                );
+                let place = format!("patched {}", after.nic.driver());
+                checks.push(check::console(&place, &before_text, &after_text));
+            }
+        }
+    }
+    Ok(checks)
+}

@@ -1,0 +1,126 @@
+//! `xkvm-lab`: shows on running kernels that what guestpatch writes is right, and what it saves.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+use guestpatch::recipe::Override;
+use xkvm_lab::Lab;
+use xkvm_lab::boot::{self, Nic, Only};
+use xkvm_lab::cache::Cache;
+use xkvm_lab::kernel::series::{Choice, Request};
+
+/// Builds kernels without and with guestpatch's series, runs them in virtual machines, and compares.
+#[derive(Parser)]
+#[command(version, max_term_width = 100, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Where everything is kept that is made once; default: guestpatch/lab in your cache folder.
+    #[arg(long, global = true, value_name = "DIR")]
+    cache: Option<PathBuf>,
+}
+
+const AFTER_HELP: &str = "\
+It needs what a kernel build needs, and the Debian packages qemu-system-x86 seabios busybox-static (or their like).
+
+Exit codes: 0 all checks hold, 1 a check does not hold, 2 a step failed and nothing could be checked.";
+
+#[derive(Subcommand)]
+enum Command {
+    Boot(Boot),
+    /// Delete all that is cached.
+    Clean,
+}
+
+/// Boot the kernel of a tree without and with the series, and use it: network, disk, module, clock.
+///
+/// The tree is only read.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  xkvm-lab boot ~/linux                              the default recipes
+  xkvm-lab boot ~/linux -r napi-e1000 --nic e1000    one recipe more, one card
+  xkvm-lab boot ~/linux --series none -r flush-reads only that one
+  xkvm-lab boot ~/linux --debug --quick              with lockdep and KASAN")]
+struct Boot {
+    /// The top folder of a kernel tree.
+    #[arg(value_name = "TREE")]
+    tree: PathBuf,
+    /// Which recipes to begin with.
+    #[arg(long, value_enum, value_name = "WHICH", default_value = "default")]
+    series: Choice,
+    /// This recipe too (and what it requires); it must apply; may be given several times.
+    #[arg(short, long = "recipe", value_name = "NAME")]
+    recipe: Vec<String>,
+    /// Also know the recipes in this folder; one there replaces the built-in one of its name.
+    #[arg(long, value_name = "DIR")]
+    recipes: Option<PathBuf>,
+    /// Replace a key of a recipe.
+    #[arg(long, value_name = "RECIPE.KEY=VALUE", value_parser = Override::parse)]
+    set: Vec<Override>,
+    /// Take the series that `guestpatch series` wrote to this folder.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["series", "recipe", "recipes", "set"])]
+    patches: Option<PathBuf>,
+    /// Network cards.
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "rtl8139,e1000"
+    )]
+    nic: Vec<Nic>,
+    /// Do less of everything.
+    #[arg(long)]
+    quick: bool,
+    /// Kernels that check their locks and their memory (lockdep, KASAN); slow.
+    #[arg(long)]
+    debug: bool,
+    /// Only one of the two kernels.
+    #[arg(long, value_enum, value_name = "KERNEL")]
+    only: Option<Only>,
+    /// How long one guest may take.
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u64>,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("xkvm-lab: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<bool> {
+    match cli.command {
+        Command::Boot(args) => {
+            let options = boot::Options {
+                tree: args.tree,
+                request: Request {
+                    choice: args.series,
+                    names: args.recipe,
+                    folder: args.recipes,
+                    set: args.set,
+                },
+                patches: args.patches,
+                nics: args.nic,
+                quick: args.quick,
+                debug: args.debug,
+                only: args.only,
+                timeout: args.timeout,
+            };
+            boot::run(&Lab::open(cli.cache.as_deref())?, &options)
+        }
+        Command::Clean => {
+            let folder = Cache::clean(cli.cache.as_deref())?;
+            println!("{} is empty", folder.display());
+            Ok(true)
+        }
+    }
+}
