@@ -33,6 +33,9 @@ pub struct Machine {
     pub disks: Vec<PathBuf>,
     /// QEMU's name of the network card, on user networking.
     pub network: Option<String>,
+    /// Whether time is counted in instructions: then the same guest runs the same way each time, however busy this machine
+    /// is. It has one processor.
+    pub exact: bool,
     /// Options that only one experiment needs.
     pub extra: Vec<OsString>,
 }
@@ -63,12 +66,13 @@ impl Machine {
         ]);
         // Software emulation: it is everywhere, and all that counts is what the guest does.
         command.args(["-machine", "pc", "-accel", "tcg", "-cpu", "max"]);
-        command.args([
-            "-m",
-            &self.memory.to_string(),
-            "-smp",
-            &self.cpus.to_string(),
-        ]);
+        let cpus = if self.exact { 1 } else { self.cpus };
+        command.args(["-m", &self.memory.to_string()]);
+        command.args(["-smp", &cpus.to_string()]);
+        if self.exact {
+            command.args(["-icount", "shift=0,sleep=off", "-seed", "42"]);
+            command.args(["-rtc", "base=2026-01-01T00:00:00,clock=vm"]);
+        }
         command.arg("-kernel").arg(&self.kernel);
         command.arg("-initrd").arg(&self.initrd);
         command.args(["-append", &self.append()]);
@@ -160,6 +164,7 @@ mod tests {
             cpus: 2,
             disks: vec!["/a,b.img".into()],
             network: Some("e1000".to_owned()),
+            exact: false,
             extra: vec!["-S".into()],
         };
         let command = machine.command(Path::new("/c"), Path::new("/r"));
@@ -176,5 +181,14 @@ mod tests {
             assert!(line.contains(part), "{part} in {line}");
         }
         assert!(line.ends_with(" -S"));
+        assert!(!line.contains("icount"));
+        let exact = Machine {
+            exact: true,
+            ..machine
+        };
+        let command = exact.command(Path::new("/c"), Path::new("/r"));
+        let line: Vec<_> = command.get_args().map(|a| a.to_string_lossy()).collect();
+        let line = line.join(" ");
+        assert!(line.contains("-smp 1 -icount shift=0,sleep=off"), "{line}");
     }
 }

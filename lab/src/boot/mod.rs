@@ -129,6 +129,8 @@ struct Variant {
     kernel: Kernel,
     series: Series,
     runs: Vec<Run>,
+    /// What each card's driver and the rest of the kernel say in a boot that is the same each time.
+    said: Vec<(Nic, Vec<String>)>,
 }
 
 /// One boot.
@@ -171,6 +173,7 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
     if options.only != Some(Only::Stock) && !patched.is_empty() {
         variants.push(("patched", patched.on(&own)));
     }
+    let compared = variants.len() > 1;
     let mut done: Vec<Variant> = Vec::new();
     for (name, series) in variants {
         let spec = Spec {
@@ -185,11 +188,18 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
         for nic in &options.nics {
             runs.push(boot(lab, options, amount, name, &kernel, *nic)?);
         }
+        let mut said = Vec::new();
+        if compared {
+            for nic in &options.nics {
+                said.push((*nic, listen(lab, options, name, &kernel, *nic)?));
+            }
+        }
         done.push(Variant {
             name,
             kernel,
             series,
             runs,
+            said,
         });
     }
     let checks = judge(&done, amount, options.debug)?;
@@ -212,10 +222,7 @@ fn boot(
         "running the {variant} kernel with {}",
         nic.driver()
     ));
-    let seconds = options.timeout.unwrap_or({
-        let usual = if options.quick { 300 } else { 900 };
-        if options.debug { 4 * usual } else { usual }
-    });
+    let seconds = timeout(options).as_secs();
     let peer = Peer::start()?;
     let parameters = [
         ("lab.workload", "boot".to_owned()),
@@ -230,27 +237,88 @@ fn boot(
         // A transfer that hangs is given up before the guest is.
         ("lab.patience", (seconds / 3).max(1).to_string()),
     ];
-    let initrd = lab.logs.file(&format!("{name}-initrd.cpio"));
-    fs::write(&initrd, ram_disk(kernel)?)
-        .with_context(|| format!("cannot write {}", initrd.display()))?;
-    let machine = Machine {
+    let mut machine = machine(lab, options, kernel, nic, &parameters)?;
+    let outcome = start(lab, options, &mut machine, &name, kernel)?;
+    Ok(Run {
+        nic,
+        outcome,
+        datagrams: peer.datagrams(),
+    })
+}
+
+/// The kernel's messages, in a boot that is the same each time.
+fn listen(
+    lab: &Lab,
+    options: &Options,
+    variant: &str,
+    kernel: &Kernel,
+    nic: Nic,
+) -> Result<Vec<String>> {
+    let parameters = [
+        ("lab.workload", "messages".to_owned()),
+        ("lab.drivers", nic.driver().to_owned()),
+    ];
+    let mut machine = machine(lab, options, kernel, nic, &parameters)?;
+    machine.exact = true;
+    // A real disk answers in the time of this machine. This one answers at once, and with zeros.
+    machine.disks.clear();
+    machine.extra = [
+        "-blockdev",
+        "driver=null-co,node-name=disk,size=16777216,read-zeroes=on",
+        "-device",
+        "ide-hd,drive=disk,bus=ide.0",
+    ]
+    .map(Into::into)
+    .into();
+    let name = format!("{variant}-{}-messages", nic.driver());
+    let outcome = start(lab, options, &mut machine, &name, kernel)?;
+    Ok(messages(&outcome.console))
+}
+
+fn machine(
+    lab: &Lab,
+    options: &Options,
+    kernel: &Kernel,
+    nic: Nic,
+    parameters: &[(&str, String)],
+) -> Result<Machine> {
+    let parameters = parameters.iter().map(|(n, v)| ((*n).to_owned(), v.clone()));
+    Ok(Machine {
         kernel: kernel.image(),
-        initrd: initrd.clone(),
-        parameters: parameters.map(|(n, v)| (n.to_owned(), v)).into(),
+        initrd: PathBuf::new(),
+        parameters: parameters.collect(),
         memory: if options.debug { 1024 } else { 384 },
         cpus: 2,
         disks: vec![disk(lab)?],
         network: Some(nic.device().to_owned()),
+        exact: false,
         extra: Vec::new(),
-    };
-    let outcome = machine.run(lab, &name, Duration::from_secs(seconds));
+    })
+}
+
+/// Gives the machine its RAM disk and runs it.
+fn start(
+    lab: &Lab,
+    options: &Options,
+    machine: &mut Machine,
+    name: &str,
+    kernel: &Kernel,
+) -> Result<Outcome> {
+    let initrd = lab.logs.folder().join(format!("{name}-initrd.cpio"));
+    fs::write(&initrd, ram_disk(kernel)?)
+        .with_context(|| format!("cannot write {}", initrd.display()))?;
+    machine.initrd.clone_from(&initrd);
+    let outcome = machine.run(lab, name, timeout(options));
     // It is big, and made again in no time.
     let _ = fs::remove_file(&initrd);
-    Ok(Run {
-        nic,
-        outcome: outcome?,
-        datagrams: peer.datagrams(),
-    })
+    outcome
+}
+
+/// How long a guest may take.
+fn timeout(options: &Options) -> Duration {
+    let usual = if options.quick { 300 } else { 900 };
+    let usual = if options.debug { 4 * usual } else { usual };
+    Duration::from_secs(options.timeout.unwrap_or(usual))
 }
 
 fn ram_disk(kernel: &Kernel) -> Result<Vec<u8>> {
@@ -289,13 +357,9 @@ fn judge(variants: &[Variant], amount: Amount, debug: bool) -> Result<Vec<Check>
     if let Some(patched) = variants.iter().find(|v| v.name == "patched") {
         checks.extend(check::recipes(patched, stock)?);
         if let Some(stock) = stock {
-            for (before, after) in stock.runs.iter().zip(&patched.runs) {
-                let (before_text, after_text) = (
-                    messages(&before.outcome.console),
-                    messages(&after.outcome.console),
-                );
-                let place = format!("patched {}", after.nic.driver());
-                checks.push(check::console(&place, &before_text, &after_text));
+            for ((nic, before), (_, after)) in stock.said.iter().zip(&patched.said) {
+                let place = format!("patched {}", nic.driver());
+                checks.push(check::console(&place, before, after));
             }
         }
     }
