@@ -1,5 +1,6 @@
 //! `napi-report` on a small tree: drivers of several files, refusals, and the order.
 
+#[allow(dead_code, reason = "each test program uses a part")]
 mod cli_support;
 
 use cli_support::Place;
@@ -25,13 +26,13 @@ fn place() -> Place {
 
 #[test]
 fn drivers_by_ease() {
-    let told = place().run(&["napi-report", "linux", "--color", "never", "--verbose"]);
+    let told = place().run_untouched(&["napi-report", "linux", "--color", "never", "--verbose"]);
     insta::assert_snapshot!(told);
 }
 
 #[test]
 fn programs_get_every_place() {
-    let told = place().run(&["napi-report", "linux", "--json", "--limit", "1"]);
+    let told = place().run_untouched(&["napi-report", "linux", "--json", "--limit", "1"]);
     let json = told.split_once("stdout:\n").expect("data").1;
     let json = json.split("stderr:\n").next().expect("data");
     let json: serde_json::Value =
@@ -47,9 +48,42 @@ fn programs_get_every_place() {
 
 #[test]
 fn only_some_files() {
-    let told = place().run(&["napi-report", "linux", "--files", "drivers/net/mini/fast.c"]);
+    let told =
+        place().run_untouched(&["napi-report", "linux", "--files", "drivers/net/mini/fast.c"]);
     assert!(
         told.contains("1 driver with NAPI") && !told.contains("easy"),
         "{told}"
     );
+}
+
+const E1000: &str = "linux/drivers/net/ethernet/intel/e1000/e1000_main.c";
+
+#[test]
+fn a_driver_of_an_unknown_shape_is_not_half_stripped() {
+    let place = place();
+    place.write(
+        E1000,
+        "void f(struct e1000_adapter *adapter)\n{\n\tnapi_enable(&adapter->napi);\n\tmini_poll_me(&adapter->napi);\n}\n",
+    );
+    let told = place.run_untouched(&["series", "linux", "-o", "out", "-r", "napi-e1000"]);
+    assert!(told.starts_with("exit 1"), "{told}");
+    assert!(
+        told.contains("`napi` is still in drivers/net/ethernet/intel/e1000/e1000_main.c"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_driver_that_needs_napi_is_refused() {
+    let place = place();
+    place.write(
+        E1000,
+        "void f(struct e1000_adapter *adapter)\n{\n\tnapi_enable(&adapter->napi);\n\txdp_do_flush();\n}\n",
+    );
+    let told = place.run(&["series", "linux", "-o", "out", "-r", "napi-e1000"]);
+    assert!(
+        told.contains("(`xdp_do_flush` at drivers/net/ethernet/intel/e1000/e1000_main.c:4)"),
+        "{told}"
+    );
+    assert!(!place.path().join("out/0001").exists());
 }

@@ -104,7 +104,7 @@ fn an_unknown_key() {
     stderr:
     error: unknown key `twards`
      --> my/mine.md:12:1
-    hint: keys here: pattern, to, functions, include, saves
+    hint: keys here: pattern, to, functions, drop-comments, include, saves
     ");
 }
 

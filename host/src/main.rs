@@ -54,6 +54,9 @@ struct Run {
     /// Guest memory, with K, M or G.
     #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = size)]
     memory: u64,
+    /// Number of vCPUs.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    cpus: u8,
     /// How the guest may hand over its batches.
     #[arg(long, value_enum, default_value = "auto")]
     transport: TransportArg,
@@ -116,6 +119,7 @@ fn run(args: &Run) -> Result<ExitCode> {
         initrd: args.initrd.clone(),
         cmdline: args.cmdline.clone(),
         memory: args.memory,
+        cpus: args.cpus,
         disks: disks.collect(),
         disk_bus: match args.disk_bus {
             DiskBusArg::Piix3 => DiskBus::Piix3,

@@ -231,4 +231,47 @@ fn what_is_no_kernel_is_refused() {
     config.memory = 1;
     let error = Machine::new(&config, Box::new(io::sink())).unwrap_err();
     assert!(format!("{error:#}").contains("16M"), "{error:#}");
+    for cpus in [0, 33] {
+        config.cpus = cpus;
+        let error = Machine::new(&config, Box::new(io::sink())).unwrap_err();
+        assert!(error.to_string().contains("1 to 32"), "{error:#}");
+    }
+}
+
+/// The first vCPU wakes the second by its local APIC; the second one prints and switches the machine off, while the first spins.
+#[test]
+fn a_second_cpu_is_started_and_ends_the_vm() {
+    let apic = |a: &mut CodeAssembler, register: u32, value: u32| {
+        a.mov(dword_ptr(0xfee0_0000u32 + register), value).unwrap();
+    };
+    // What the second one runs in real mode, from page 8 on.
+    let mut ap = CodeAssembler::new(16).unwrap();
+    ap.mov(dx, 0x3f8u32).unwrap();
+    ap.mov(al, 0x32u32).unwrap();
+    ap.out(dx, al).unwrap();
+    ap.mov(dx, 0x604u32).unwrap();
+    ap.mov(ax, 5u32 << 10 | 1 << 13).unwrap();
+    ap.out(dx, ax).unwrap();
+    let ap = ap.assemble(0).unwrap();
+
+    let mut a = code();
+    for (at, byte) in (0x8000u32..).zip(&ap) {
+        a.mov(byte_ptr(at), u32::from(*byte)).unwrap();
+    }
+    say(&mut a, "1");
+    // Enable; APIC 1; INIT, then start at page 8.
+    apic(&mut a, 0xf0, 0x1ff);
+    apic(&mut a, 0x310, 1 << 24);
+    apic(&mut a, 0x300, 0x4500);
+    apic(&mut a, 0x310, 1 << 24);
+    apic(&mut a, 0x300, 0x4608);
+    let mut here = a.create_label();
+    a.set_label(&mut here).unwrap();
+    a.pause().unwrap();
+    a.jmp(here).unwrap();
+    let Some((outcome, said, stats)) = run("smp", a, |config, _| config.cpus = 2) else {
+        return;
+    };
+    assert_eq!((outcome, said.as_str()), (Outcome::PowerOff, "12"));
+    assert_eq!(stats.by_reason()["out"], 3, "of both");
 }

@@ -101,16 +101,26 @@ fn read(text: &str) -> BTreeMap<String, String> {
     links
 }
 
-/// Whether one of `files` includes the header at `path`, from its own folder or one around it.
+/// Whether one of `files` includes the header at `path`: by its way from the file's folder, or from one around it that the
+/// compiler is told of.
 pub(super) fn includes(files: &[(String, Looked)], path: &str) -> bool {
     files.iter().any(|(file, looked)| {
-        let near = file.starts_with(parent(path)) || path.starts_with(parent(file));
-        near && looked.includes.iter().any(|i| {
-            let plain = i.trim_start_matches("../");
-            path.strip_suffix(plain)
-                .is_some_and(|p| p.is_empty() || p.ends_with('/'))
+        looked.includes.iter().any(|include| {
+            std::iter::successors(Some(parent(file)), |folder| Some(parent(folder)))
+                .take(LEVELS)
+                .any(|folder| leads_to(folder, include, path))
         })
     })
+}
+
+/// Whether `include` means `path` where it is looked for in `folder`.
+fn leads_to(mut folder: &str, mut include: &str, path: &str) -> bool {
+    while let Some(rest) = include.strip_prefix("../") {
+        folder = parent(folder);
+        include = rest;
+    }
+    path.strip_prefix(folder)
+        .is_some_and(|rest| rest.trim_start_matches('/') == include && rest != include)
 }
 
 /// The driver of these files; `None` when it adds no poll function.
@@ -197,7 +207,9 @@ mod tests {
         let files = [("drivers/net/a/b.c".to_owned(), looked)];
         assert!(includes(&files, "drivers/net/a/sub/x.h"));
         assert!(includes(&files, "drivers/net/y.h"));
+        assert!(includes(&files, "drivers/net/sub/x.h"));
         assert!(!includes(&files, "drivers/net/a/x.h"));
+        assert!(!includes(&files, "drivers/net/ab/sub/x.h"));
         assert!(!includes(&files, "drivers/usb/sub/x.h"));
     }
 }

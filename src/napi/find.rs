@@ -104,8 +104,9 @@ impl File<'_> {
     fn function(&mut self, span: &FunctionSpan) {
         let body = &self.text[span.body.clone()];
         let asks = |word: &[u8]| std::str::from_utf8(word).is_ok_and(|w| call(w).is_some());
-        let calls = words(body).any(|w| asks(&body[w]));
-        if !calls && !(self.old_polls && memchr::memmem::find(body, b"poll").is_some()) {
+        let old_poll = || self.old_polls && memchr::memmem::find(body, b"poll").is_some();
+        let concerned = words(body).any(|w| asks(&body[w])) || old_poll();
+        if !concerned {
             return;
         }
         let syntax = parse(self.text, span);

@@ -210,12 +210,12 @@ fn run_one(
     if all_file_wise && holding.is_empty() {
         return nothing_to_read(recipe, chosen, overlay);
     }
+    check_gone(recipe, &holding, overlay, done)?;
     check_expectation(recipe, &holding, done)?;
     // On a tree that has the changes a pattern finds nothing, and that is right.
     if let (Some((step, found)), false) = (short, before.is_empty()) {
         return Err(too_few(recipe, step, found));
     }
-    check_gone(recipe, &holding, overlay, done)?;
     let mut changes = Vec::new();
     for (path, before) in before {
         let after = overlay.read(&path)?;

@@ -55,9 +55,17 @@ pub fn select(recipe: &Recipe, overlay: &Overlay<'_>, only: Option<&Globs>) -> R
         }
     }
     if steps.is_empty() {
+        let file_wise = recipe.steps.iter().any(|s| s.action.is_file_wise());
+        // Without its files, what they look like is not the question.
+        if file_wise && find_files(overlay, &recipe.files, None)?.is_empty() {
+            return Ok(Selection::Not(format!(
+                "this tree has no {}",
+                shortly(recipe.files.patterns())
+            )));
+        }
         return Ok(Selection::Not(format!(
-            "this tree does not fulfil `{}`",
-            refused.join("` or `")
+            "this tree does not fulfil {}",
+            conditions(&refused)
         )));
     }
     let files = if steps.iter().any(|i| recipe.steps[*i].action.is_file_wise()) {
@@ -84,6 +92,14 @@ fn shortly(paths: &[String]) -> String {
     match paths {
         [first, _, _, ..] => format!("{first} nor any other of its {} files", paths.len()),
         _ => paths.join(" nor "),
+    }
+}
+
+/// A few conditions, or the first of many.
+fn conditions(all: &[&str]) -> String {
+    match all {
+        [first, _, _, _, ..] => format!("`{first}` nor any other of {} conditions", all.len()),
+        _ => format!("`{}`", all.join("` or `")),
     }
 }
 

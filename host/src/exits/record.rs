@@ -116,6 +116,42 @@ impl Stats {
     }
 }
 
+impl Stats {
+    /// Adds what another vCPU of the same VM counted.
+    pub fn add(&mut self, other: Self) {
+        self.exits += other.exits;
+        self.nanoseconds += other.nanoseconds;
+        self.wall_nanoseconds = self.wall_nanoseconds.max(other.wall_nanoseconds);
+        for (entries, count) in other.batches {
+            *self.batches.entry(entries).or_default() += count;
+        }
+        for (answer, count) in other.refused {
+            *self.refused.entry(answer).or_default() += count;
+        }
+        for (name, count) in other.kvm {
+            *self.kvm.entry(name).or_default() += count;
+        }
+        let key = |r: &ExitRow| (r.rip, r.caller, r.reason.clone(), r.port, r.width);
+        self.rows.extend(other.rows);
+        self.rows.sort_by_cached_key(key);
+        self.rows.dedup_by(|from, to| {
+            let same = key(from) == key(to);
+            if same {
+                to.exits += from.exits;
+                to.nanoseconds += from.nanoseconds;
+                to.elements += from.elements;
+            }
+            same
+        });
+        self.sort();
+    }
+
+    fn sort(&mut self) {
+        self.rows
+            .sort_by_key(|r| (std::cmp::Reverse(r.exits), r.rip, r.port, r.caller));
+    }
+}
+
 /// Counts the exits of one vCPU.
 #[derive(Debug)]
 pub struct Recorder {
@@ -247,9 +283,7 @@ impl Recorder {
                 elements: count.elements,
             })
             .collect();
-        self.stats
-            .rows
-            .sort_by_key(|r| (std::cmp::Reverse(r.exits), r.rip, r.port, r.caller));
+        self.stats.sort();
         self.stats
     }
 }

@@ -28,11 +28,11 @@ const SCI: u16 = 9;
 const LOCAL_APIC: u32 = 0xfee0_0000;
 const IO_APIC: u32 = 0xfec0_0000;
 
-/// Writes all tables. `pci`: whether there is a PCI root.
+/// Writes all tables. `pci`: whether there is a PCI root; `cpus`: number of processors, with APIC numbers from 0.
 ///
 /// # Errors
 /// When they do not fit.
-pub fn write(memory: &GuestMemoryMmap, pci: bool) -> Result<()> {
+pub fn write(memory: &GuestMemoryMmap, pci: bool, cpus: u8) -> Result<()> {
     let mut at = RSDP + 64;
     let mut put = |table: &dyn Aml| -> Result<u64> {
         let mut bytes = Vec::new();
@@ -49,7 +49,9 @@ pub fn write(memory: &GuestMemoryMmap, pci: bool) -> Result<()> {
     let dsdt = put(&dsdt(pci))?;
     let fadt = put(&fadt(dsdt))?;
     let mut madt = MADT::new(OEM, TABLE, 1, LocalInterruptController::Address(LOCAL_APIC));
-    madt.add_structure(ProcessorLocalApic::new(0, 0, EnabledStatus::Enabled));
+    for id in 0..cpus {
+        madt.add_structure(ProcessorLocalApic::new(id, id, EnabledStatus::Enabled));
+    }
     madt.add_structure(IoApic::new(0, IO_APIC, 0));
     let madt = put(&madt)?;
     let mut xsdt = XSDT::new(OEM, TABLE, 1);

@@ -1,10 +1,12 @@
-//! A small VMM: one vCPU, the devices of a PC that a Linux guest needs, and this crate's transports.
+//! A small VMM: a few vCPUs, the devices of a PC that a Linux guest needs, and this crate's transports.
 
 pub mod acpi;
+pub mod board;
 pub mod boot;
 pub mod console;
 pub mod machine;
 pub mod memory;
+pub mod offer;
 pub mod vcpu;
 
 pub use machine::{Config, DiskBus, Machine, Outcome, Transport};
