@@ -28,9 +28,9 @@ const SPACE: u64 = 1 << 30;
 /// The folder of the kernel in the cache; it is built if it is not there.
 pub(super) fn kernel(lab: &Lab, spec: &Spec<'_>) -> Result<PathBuf> {
     let version = spec.source.version();
-    if version < (4, 4, 0) {
+    if version < (5, 4, 0) {
         bail!(
-            "the lab cannot build Linux {}.{}.{}: 4.4 is the oldest",
+            "the lab cannot build Linux {}.{}.{}: 5.4 is the oldest",
             version.0,
             version.1,
             version.2
@@ -164,10 +164,6 @@ impl Make<'_> {
         command.arg(format!("-j{jobs}"));
         command.arg(format!("O={}", self.output.display()));
         command.args(["ARCH=x86_64", "CROSS_COMPILE=", "WERROR=0"]);
-        if self.spec.source.version() < (4, 20, 0) {
-            // What the compilers of that time did without being told.
-            command.args(["HOSTCFLAGS=-fcommon", "KCFLAGS=-fno-pie"]);
-        }
         command.args(arguments);
         // Nothing of the machine or the hour gets into the kernel: the same input makes the same kernel.
         command.env("KBUILD_BUILD_TIMESTAMP", "2026-01-01");

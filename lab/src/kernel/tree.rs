@@ -208,7 +208,7 @@ mod tests {
         for (path, wanted) in [
             ("Makefile", true),
             (".gitignore", true),
-            (".git/config", false),
+            (".git", false),
             ("arch/Kconfig", true),
             ("arch/x86/kernel/setup.c", true),
             ("arch/arm/kernel/setup.c", false),
