@@ -115,6 +115,8 @@ fn normal(message: &str) -> String {
                 r"\b\d+(\.\d+)? ?(K|kB|KB|KiB|MB|MiB|bytes|pages|blocks)\b",
                 "# $2",
             ),
+            // the layout of per-CPU data
+            (r"\b([srdu])\d{3,}\b", "$1#"),
             // measured: speeds and times
             (r"\b\d+\.\d+ (MHz|BogoMIPS)", "# $1"),
             (r"\blpj=\d+", "lpj=#"),
@@ -225,6 +227,10 @@ mod tests {
 
     #[test]
     fn what_differs_in_each_run_is_no_difference() {
+        assert_eq!(
+            normal("percpu: Embedded 44 pages/cpu s143256 r8192 d28776 u2097152"),
+            "percpu: Embedded # pages/cpu s# r# d# u#"
+        );
         let one = "[    0.000000] tsc: Detected 2394.374 MHz processor\n[    0.000000] BIOS-e820: [mem 0x0000000000100000-0x1ffdffff]\n\
                    [    0.1] not a message\n[    0.120000] Memory: 498120K/523768K available (4096K kernel code)\n";
         let two = "[   12.345678] tsc: Detected 1000.001 MHz processor\n[    0.000000] BIOS-e820: [mem 0x0000000000200000-0x1ffdffff]\n\

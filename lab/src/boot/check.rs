@@ -249,8 +249,8 @@ fn read_back(series: &Series, now: &Outcome, before: Option<&Outcome>) -> Vec<Ch
     };
     // The one in brackets is active.
     add("elevator-noop", "scheduler", &|s| s.contains("[none]"));
-    let hz = series.config.value("CONFIG_HZ");
-    add("clock-hz", "hz_config", &|value| value == hz);
+    let hz = series.config.hz();
+    add("clock-hz", "hz_config", &|value| Some(value) == hz);
     add("pmtmr-verify", "symbol_verify_pmtmr_rate", &|n| n == "0");
     // IO_DELAY_NONE
     add("io-delay", "io_delay", &|kind| kind == "3");
@@ -369,7 +369,7 @@ mod tests {
 
     fn series(recipes: &[&str]) -> Series {
         Series {
-            config: Config::parse("CONFIG_HZ=100").unwrap(),
+            config: Config::parse("CONFIG_HZ_100=y").unwrap(),
             recipes: recipes.iter().map(|r| ((*r).to_owned(), None)).collect(),
             ..Series::default()
         }

@@ -70,6 +70,14 @@ impl Config {
         self.0.get(symbol).map_or("n", String::as_str)
     }
 
+    /// The timer interrupts a second that it chooses, if it does.
+    pub fn hz(&self) -> Option<&str> {
+        let chosen = self.0.iter().filter(|(_, value)| *value == "y");
+        chosen
+            .filter_map(|(symbol, _)| symbol.strip_prefix("CONFIG_HZ_"))
+            .find(|rate| rate.parse::<u32>().is_ok())
+    }
+
     /// The text of a `.config`.
     pub fn render(&self) -> String {
         let mut out = String::new();
@@ -124,6 +132,14 @@ mod tests {
             below.with(&over).render(),
             "# CONFIG_A is not set\nCONFIG_B=y\nCONFIG_C=m\n"
         );
+    }
+
+    #[test]
+    fn the_chosen_rate_is_found() {
+        let text = "CONFIG_HZ_100=y\n# CONFIG_HZ_250 is not set\nCONFIG_HZ_PERIODIC=y\n";
+        assert_eq!(Config::parse(text).unwrap().hz(), Some("100"));
+        let none = Config::parse("# CONFIG_HZ_250 is not set").unwrap();
+        assert_eq!(none.hz(), None);
     }
 
     #[test]
