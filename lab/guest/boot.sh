@@ -102,8 +102,11 @@ while [ $cycle -lt "$(parameter cycles)" ]; do
     transfer "cycle_$cycle" $((100 + cycle)) 262144
 done
 
+# errors N: what the interface has counted since it was there for the Nth time
+errors() { say "link_errors_$1=$(cat /sys/class/net/eth0/statistics/rx_errors /sys/class/net/eth0/statistics/tx_errors | tr '\n' ' ')"; }
 reload=0
 while [ $reload -lt "$(parameter reloads)" ]; do
+    errors $reload
     reload=$((reload + 1))
     modprobe -r "$driver"
     say "reload_${reload}_gone=$([ -e /sys/class/net/eth0 ] && echo no || echo yes)"
@@ -114,7 +117,7 @@ while [ $reload -lt "$(parameter reloads)" ]; do
     transfer "reload_$reload" $((200 + reload)) 262144
 done
 
-say "link_errors=$(cat /sys/class/net/eth0/statistics/rx_errors /sys/class/net/eth0/statistics/tx_errors | tr '\n' ' ')"
+errors $reload
 if [ -e /proc/lockdep_stats ]; then
     say "lockdep=$(awk '/debug_locks:/ { print $2 }' /proc/lockdep_stats)"
 fi

@@ -29,6 +29,9 @@ static WARNINGS: LazyLock<RegexSet> = LazyLock::new(|| {
         r"\bTx timeout\b",
         r"\bDetected Tx Unit Hang\b",
         r"\bsegfault at ",
+        r"\bNOHZ\b.*softirq",
+        r"\bhuh, entered softirq\b",
+        r"\bunregister_netdevice: waiting for\b",
     ])
     .expect("the patterns are right")
 });
@@ -195,6 +198,10 @@ mod tests {
             "Kernel panic - not syncing: Attempted to kill init!",
             "general protection fault, probably for non-canonical address",
             "e1000 0000:00:03.0 eth0: Detected Tx Unit Hang",
+            "NOHZ tick-stop error: local softirq work is pending, handler #08!!!",
+            "NOHZ: local_softirq_pending 08",
+            "softirq: huh, entered softirq 3 NET_RX 0 with preempt_count 101, exited with 102?",
+            "unregister_netdevice: waiting for eth0 to become free. Usage count = 1",
         ] {
             assert!(!warnings(line).is_empty(), "{line}");
         }

@@ -25,8 +25,8 @@ enum Action {
     /// Cargo has to be installed, and fetches the dependencies that it does not have.
     #[command(after_help = "\
 Examples:
-  guestpatch host build -o host --series out    and check that it matches the series in `out`
-  guestpatch host build -o host --source-only   write the sources, build nothing")]
+  guestpatch host build -o xkvm --series out    and check that it matches the series in `out`
+  guestpatch host build -o xkvm --source-only   write the sources, build nothing")]
     Build(Build),
 }
 

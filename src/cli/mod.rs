@@ -33,7 +33,7 @@ Examples:
   guestpatch scan ~/linux --limit 20            where port I/O could be batched
   guestpatch napi-report ~/linux                what NAPI means to each network driver
   guestpatch recipes list                       what it can do
-  guestpatch host build -o host --series out    the VMM that serves such a guest
+  guestpatch host build -o xkvm --series out    the VMM that serves such a guest
 
 ";
 

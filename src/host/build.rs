@@ -59,10 +59,11 @@ fn cargo(workspace: &Path, target: &Path, quiet: bool) -> Result<PathBuf> {
     if quiet {
         command.arg("--quiet");
     }
-    // Who shares a target folder between builds wants this one in it too.
-    if std::env::var_os("CARGO_TARGET_DIR").is_none() {
-        command.arg("--target-dir").arg(target);
-    }
+    // Who shares a target folder between builds wants this one in it too; a relative one is told from where we are.
+    let shared = std::env::var_os("CARGO_TARGET_DIR").and_then(|t| std::path::absolute(t).ok());
+    command
+        .arg("--target-dir")
+        .arg(shared.as_deref().unwrap_or(target));
     let output = command.output().map_err(|e| match e.kind() {
         ErrorKind::NotFound => {
             Error::failed(format!("cannot build the host: no {}", program.display())).hint(

@@ -222,20 +222,20 @@ impl Machine {
             });
         }
         let mut threads = Vec::new();
+        let mut failed = None;
         for (id, mut vcpu) in vcpus.into_iter().enumerate() {
-            let send = send.clone();
+            let done = Done(send.clone());
             let run = move || {
+                let _done = done;
                 let outcome = vcpu.run();
                 let stats = vcpu.recorder.take().map(|r| r.finish(&vcpu.fd));
-                // The receiver waits for this, or for another vCPU.
-                let _ = send.send(());
                 (outcome, stats)
             };
-            threads.push(
-                thread::Builder::new()
-                    .name(format!("vcpu{id}"))
-                    .spawn(run)?,
-            );
+            // A thread that does not start drops its `Done`, which stops the others.
+            match thread::Builder::new().name(format!("vcpu{id}")).spawn(run) {
+                Ok(thread) => threads.push(thread),
+                Err(e) => failed = Some(e.into()),
+            }
         }
         let _ = end.recv();
         quit.store(true, Ordering::Release);
@@ -254,7 +254,6 @@ impl Machine {
         }
 
         let (mut outcome, mut stats) = (Outcome::Quit, None::<Stats>);
-        let mut failed = None;
         for thread in threads {
             let (end, counted) = thread
                 .join()
@@ -276,10 +275,15 @@ impl Machine {
             None => Ok((outcome, stats)),
         }
     }
+}
 
-    /// The flag that ends the VM after the next signal to its thread.
-    pub fn quit_flag(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.quit)
+/// Says that a vCPU's thread is over, also when it panics.
+struct Done(mpsc::Sender<()>);
+
+impl Drop for Done {
+    fn drop(&mut self) {
+        // The receiver waits for this, or for another vCPU.
+        let _ = self.0.send(());
     }
 }
 

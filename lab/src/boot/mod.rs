@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
 use crate::Lab;
@@ -172,6 +172,9 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
     }
     if options.only != Some(Only::Stock) && !patched.is_empty() {
         variants.push(("patched", patched.on(&own)));
+    }
+    if variants.is_empty() {
+        bail!("there is nothing to boot: the series is empty, and the stock kernel is left out");
     }
     let compared = variants.len() > 1;
     let mut done: Vec<Variant> = Vec::new();

@@ -76,7 +76,7 @@ impl DmaCommand {
                 place
                     .each(buffer, |gpa, part| memory.read_slice(part, gpa).is_ok())
                     .ok_or(bus_error)?;
-                drive.write(lba, buffer).map_err(drive_error)?;
+                drive.write_part(lba, buffer).map_err(drive_error)?;
             } else {
                 drive.read(lba, buffer).map_err(drive_error)?;
                 place
@@ -85,6 +85,13 @@ impl DmaCommand {
             }
             lba += u64::from(sectors);
             left -= sectors;
+        }
+        if self.write {
+            drive.end_write().map_err(|error| Failure {
+                error,
+                lba: self.lba,
+                end: DmaEnd::DriveError,
+            })?;
         }
         Ok(())
     }

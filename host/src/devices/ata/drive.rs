@@ -1,7 +1,5 @@
 //! A drive: its disk, and what commands have set.
 
-use std::io;
-
 use super::address::Geometry;
 use super::{Disk, MAX_MULTIPLE, error};
 
@@ -38,13 +36,20 @@ impl Drive {
 
     /// Writes whole sectors from `lba` on, through to the disk unless the write cache is on.
     pub fn write(&mut self, lba: u64, from: &[u8]) -> Result<(), u8> {
-        let through = |drive: &mut Self| -> io::Result<()> {
-            drive.disk.write(lba, from)?;
-            if !drive.write_cache {
-                drive.disk.flush()?;
-            }
-            Ok(())
-        };
-        through(self).map_err(|_| error::ABRT)
+        self.write_part(lba, from)?;
+        self.end_write()
+    }
+
+    /// Writes a part of what one command writes.
+    pub fn write_part(&mut self, lba: u64, from: &[u8]) -> Result<(), u8> {
+        self.disk.write(lba, from).map_err(|_| error::ABRT)
+    }
+
+    /// After the last part: once a command, as a guest may order very many parts.
+    pub fn end_write(&mut self) -> Result<(), u8> {
+        if self.write_cache {
+            return Ok(());
+        }
+        self.disk.flush().map_err(|_| error::ABRT)
     }
 }
