@@ -500,6 +500,31 @@ fn dma_outside_of_memory_is_an_error() {
     assert!(*disk.bytes.lock().unwrap() == before);
 }
 
+/// So that a guest cannot order more work with one exit than it starts.
+#[test]
+fn each_dma_command_needs_a_start() {
+    let disk = MemDisk::new(SECTORS);
+    let mut driver = Driver::new([Some(disk.clone()), None], true);
+    driver
+        .memory
+        .write_slice(&[7; 1024], GuestAddress(0x1000))
+        .unwrap();
+    // A table for two sectors, a command for one.
+    driver.prds(0x1000, 1024, 0x8000);
+    driver.out(BUS_MASTER, 0);
+    driver.out(BUS_MASTER + 2, 6);
+    driver.command(0xca, false, 0, 1);
+    driver.out(BUS_MASTER, 1);
+    assert_eq!(driver.input(BUS_MASTER + 2) & 7, 5, "interrupt, active");
+    driver.status();
+    driver.command(0xca, false, 5, 1);
+    let written = |at: usize| disk.bytes.lock().unwrap()[at * 512] == 7;
+    assert!(written(0) && !written(5));
+    driver.out(BUS_MASTER, 0);
+    driver.out(BUS_MASTER, 1);
+    assert!(written(5));
+}
+
 #[test]
 fn the_chipset_is_found_by_configuration_mechanism_1() {
     let mut driver = Driver::new([None, None], true);

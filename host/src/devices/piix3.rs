@@ -37,6 +37,9 @@ struct BusMaster {
     command: u8,
     status: u8,
     table: u32,
+    /// A command is done, though the table had room for more. The next one needs a new start: otherwise a single exit could bring
+    /// a batch of commands with a transfer each.
+    served: bool,
 }
 
 /// One half of the IDE function.
@@ -142,7 +145,7 @@ impl Piix3 {
         let Some(port) = self.ports.get_mut(n) else {
             return;
         };
-        if bus_mastering && port.master.status & ACTIVE != 0 {
+        if bus_mastering && port.master.status & ACTIVE != 0 && !port.master.served {
             port.transfer(&self.memory);
         }
         if port.channel.take_edge() {
@@ -174,6 +177,7 @@ impl Piix3 {
                 master.command = value as u8 & (START | TO_MEMORY);
                 if started {
                     master.status |= ACTIVE;
+                    master.served = false;
                 } else if master.command & START == 0 {
                     master.status &= !ACTIVE;
                 }
@@ -203,7 +207,7 @@ impl Port {
         }
         match self.channel.run_dma(memory, &segments) {
             // Active still, when the table would have had room for more.
-            Some(DmaEnd::Done) if !last => {}
+            Some(DmaEnd::Done) if !last => self.master.served = true,
             Some(DmaEnd::BusError) => {
                 self.master.status = self.master.status & !ACTIVE | ERROR;
             }
