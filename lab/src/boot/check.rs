@@ -202,8 +202,14 @@ fn netpoll(place: &str, datagrams: &[Vec<u8>], count: u32) -> Check {
 fn clock(place: &str, facts: &Facts) -> Check {
     let (wanted, measured) = (facts.number("hz_config"), facts.number("hz_measured"));
     let holds = match (wanted, measured) {
-        // Software emulation does not keep time exactly.
-        (Some(wanted), Some(measured)) => (measured / wanted - 1.0).abs() < 0.1,
+        // Software emulation on a busy machine does not keep time exactly. It is enough to tell the rates apart that there are.
+        (Some(wanted), Some(measured)) => {
+            let off = |rate: f64| (measured - rate).abs();
+            let nearest = [100.0, 250.0, 300.0, 1000.0]
+                .iter()
+                .all(|other| off(wanted) <= off(*other));
+            nearest && off(wanted) < wanted / 2.0
+        }
         _ => false,
     };
     let seen = format!(
@@ -452,6 +458,10 @@ mod tests {
         assert_eq!(failing("", &good(), &all[1..]).len(), 1);
         let lossy = good().replace("=300 of 300", "=299 of 300");
         assert_eq!(failing("", &lossy, &all).len(), 2);
+        let rough = good().replace("hz_measured=249.1", "hz_measured=268.0");
+        assert_eq!(failing("", &rough, &all).len(), 0);
+        let stopped = good().replace("hz_measured=249.1", "hz_measured=0.0");
+        assert_eq!(failing("", &stopped, &all).len(), 1);
         let slow = good().replace("hz_measured=249.1", "hz_measured=100.0");
         assert_eq!(failing("", &slow, &all).len(), 1);
     }
