@@ -1,19 +1,14 @@
 //! `insert-statement`: lines in front of or behind a statement that is there.
 
-use ast_grep_core::Pattern;
-use ast_grep_core::tree_sitter::LanguageExt;
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::anchor::with_line_ends_of;
 use super::removal::{blocked, line_start, site, whole_lines};
 use super::remove_statement::statement_pattern;
-use super::rewrite::{C, as_ascii, blank_comments};
+use super::search::{Search, within};
 use super::{Fault, FileOutcome, Verdict};
 use crate::c::edit::{Edit, apply, line_of};
-use crate::c::functions::functions;
-use crate::c::mask::mask;
-use crate::recipe::NameGlobs;
 
 /// The keys of the step.
 #[derive(Debug, Deserialize)]
@@ -41,32 +36,24 @@ impl Config {
             return Err(Fault::new("`functions` is empty"));
         }
         Ok(InsertStatement {
-            pattern,
-            word,
+            search: Search {
+                pattern,
+                word,
+                functions: crate::recipe::load::names(&self.functions)?,
+                drop_comments: true,
+            },
             behind,
-            functions: crate::recipe::load::names(&self.functions)?,
             text: text.to_owned(),
         })
     }
 }
 
 /// The step, ready to run.
+#[derive(Debug)]
 pub struct InsertStatement {
-    pattern: Pattern,
-    /// A word of the pattern: functions without it are not parsed.
-    word: String,
+    search: Search,
     behind: bool,
-    functions: NameGlobs,
     text: String,
-}
-
-impl std::fmt::Debug for InsertStatement {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("InsertStatement")
-            .field("word", &self.word)
-            .field("text", &self.text)
-            .finish_non_exhaustive()
-    }
 }
 
 impl InsertStatement {
@@ -74,26 +61,12 @@ impl InsertStatement {
     pub(super) fn edit(&self, path: &str, text: &[u8]) -> FileOutcome {
         let mut outcome = FileOutcome::default();
         let mut edits = Vec::new();
-        for function in functions(text) {
-            if !self.functions.is_match(&function.name) {
-                continue;
-            }
-            let original = &text[function.range.clone()];
-            if memchr::memmem::find(original, self.word.as_bytes()).is_none() {
-                continue;
-            }
-            let mut masked = mask(original);
-            blank_comments(&mut masked);
-            let grep = C.ast_grep(&*as_ascii(&masked));
-            let broken = grep.root().dfs().any(|n| n.is_error() || n.is_missing());
-            let found: Vec<_> = grep.root().find_all(&self.pattern).collect();
-            let Some(first) = found.first() else { continue };
-            let base = function.range.start;
-            let range = first.range().start + base..first.range().end + base;
+        self.search.each(text, |function, found, broken| {
+            let first = &found[0];
+            let range = within(function, &first.range());
             let line = line_of(text, range.start);
             // Elsewhere the new lines would be outside of what controls the statement.
             let in_block = first
-                .get_node()
                 .parent()
                 .is_some_and(|p| p.kind() == "compound_statement");
             let verdict = match whole_lines(text, &range) {
@@ -116,7 +89,7 @@ impl InsertStatement {
                     };
                     if there {
                         outcome.already += 1;
-                        continue;
+                        return;
                     }
                     edits.push(Edit {
                         range: at..at,
@@ -128,7 +101,7 @@ impl InsertStatement {
             outcome
                 .sites
                 .push(site(path, line, &function.name, verdict));
-        }
+        });
         if !edits.is_empty() {
             outcome.text = Some(apply(text, edits));
         }

@@ -28,6 +28,7 @@ pub mod replace_define;
 pub mod replace_function;
 pub mod replace_line;
 pub mod rewrite;
+mod search;
 
 pub(crate) use removal::words;
 

@@ -1,20 +1,11 @@
 //! `remove-call`: a call that stands as a statement, or the whole `if` whose condition it is.
 
-use std::ops::Range;
-
-use ast_grep_core::tree_sitter::{LanguageExt, StrDoc};
-use ast_grep_core::{Node, Pattern};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::anchor::before_comment;
-use super::removal::{cut, site, whole_lines};
-use super::rewrite::{C, as_ascii, compile, fixed_text, longest_word};
-use super::{Fault, FileOutcome, Verdict};
-use crate::c::edit::line_of;
-use crate::c::functions::functions;
-use crate::c::mask::mask;
-use crate::recipe::NameGlobs;
+use super::rewrite::{compile, fixed_text, longest_word};
+use super::search::{CNode, Refusal, Search};
+use super::{Fault, FileOutcome};
 
 /// The keys of the step.
 #[derive(Debug, Deserialize)]
@@ -41,88 +32,29 @@ impl Config {
             return Err(bad(format!("`{text}` is not a call")));
         }
         Ok(RemoveCall {
-            pattern: compile(text).map_err(bad)?,
-            word,
-            functions: crate::recipe::load::names(&self.functions)?,
+            search: Search {
+                pattern: compile(text).map_err(bad)?,
+                word,
+                functions: crate::recipe::load::names(&self.functions)?,
+                drop_comments: false,
+            },
             with_comment: self.with_comment,
         })
     }
 }
 
 /// The step, ready to run.
+#[derive(Debug)]
 pub struct RemoveCall {
-    pattern: Pattern,
-    /// A word of the pattern: functions without it are not parsed.
-    word: String,
-    functions: NameGlobs,
+    search: Search,
     with_comment: bool,
 }
-
-impl std::fmt::Debug for RemoveCall {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RemoveCall")
-            .field("word", &self.word)
-            .finish_non_exhaustive()
-    }
-}
-
-pub(super) type CNode<'t> = Node<'t, StrDoc<C>>;
-pub(super) type Refusal = (&'static str, &'static str);
 
 impl RemoveCall {
     /// Removes every match in the functions of one file whose value nothing but an `if` looks at.
     pub(super) fn edit(&self, path: &str, text: &[u8]) -> FileOutcome {
-        let mut outcome = FileOutcome::default();
-        let mut ranges = Vec::new();
-        for function in functions(text) {
-            if !self.functions.is_empty() && !self.functions.is_match(&function.name) {
-                continue;
-            }
-            let original = &text[function.range.clone()];
-            if memchr::memmem::find(original, self.word.as_bytes()).is_none() {
-                continue;
-            }
-            let masked = mask(original);
-            let grep = C.ast_grep(&*as_ascii(&masked));
-            let broken = grep.root().dfs().any(|n| n.is_error() || n.is_missing());
-            for found in grep.root().find_all(&self.pattern) {
-                let at = function.range.start + found.range().start;
-                let place = if broken {
-                    Err(("parse-error", "the function does not parse"))
-                } else {
-                    statement(found.get_node()).and_then(|statement| {
-                        let range = statement.range();
-                        let range =
-                            range.start + function.range.start..range.end + function.range.start;
-                        self.lines(text, &range)
-                    })
-                };
-                let line = line_of(text, at);
-                let verdict = match place {
-                    Ok(range) => {
-                        ranges.push(range);
-                        Verdict::Rewritten
-                    }
-                    Err((code, reason)) => super::removal::blocked(code, reason, line),
-                };
-                outcome
-                    .sites
-                    .push(site(path, line, &function.name, verdict));
-            }
-        }
-        if !ranges.is_empty() {
-            outcome.text = Some(cut(text, ranges));
-        }
-        outcome
-    }
-
-    fn lines(&self, text: &[u8], range: &Range<usize>) -> Result<Range<usize>, Refusal> {
-        let lines = whole_lines(text, range)
-            .ok_or(("shared-line", "other code stands on the same line"))?;
-        Ok(match self.with_comment {
-            true => before_comment(text, range.start).min(lines.start)..lines.end,
-            false => lines,
-        })
+        self.search
+            .take_out(path, text, self.with_comment, statement)
     }
 }
 
@@ -239,6 +171,7 @@ fn may_be_missing(statement: &CNode<'_>) -> Result<(), Refusal> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Verdict;
     use super::*;
 
     fn after(pattern: &str, body: &str) -> Result<String, String> {

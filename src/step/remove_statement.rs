@@ -1,19 +1,13 @@
 //! `remove-statement`: a statement or declaration, with all that is in it.
 
 use ast_grep_core::Pattern;
-use ast_grep_core::tree_sitter::LanguageExt;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::anchor::before_comment;
-use super::removal::{blocked, cut, site, whole_lines};
-use super::remove_call::{Refusal, may_go};
-use super::rewrite::{C, as_ascii, blank_comments, compile, fixed_text, longest_word};
-use super::{Fault, FileOutcome, Verdict};
-use crate::c::edit::line_of;
-use crate::c::functions::functions;
-use crate::c::mask::mask;
-use crate::recipe::NameGlobs;
+use super::remove_call::may_go;
+use super::rewrite::{compile, fixed_text, longest_word};
+use super::search::{CNode, Refusal, Search};
+use super::{Fault, FileOutcome};
 
 /// The keys of the step.
 #[derive(Debug, Deserialize)]
@@ -46,85 +40,41 @@ impl Config {
     pub(super) fn compile(self) -> Result<RemoveStatement, Fault> {
         let (pattern, word) = statement_pattern(&self.pattern)?;
         Ok(RemoveStatement {
-            pattern,
-            word,
-            functions: crate::recipe::load::names(&self.functions)?,
+            search: Search {
+                pattern,
+                word,
+                functions: crate::recipe::load::names(&self.functions)?,
+                drop_comments: true,
+            },
             with_comment: self.with_comment,
         })
     }
 }
 
 /// The step, ready to run.
+#[derive(Debug)]
 pub struct RemoveStatement {
-    pattern: Pattern,
-    /// A word of the pattern: functions without it are not parsed.
-    word: String,
-    functions: NameGlobs,
+    search: Search,
     with_comment: bool,
-}
-
-impl std::fmt::Debug for RemoveStatement {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RemoveStatement")
-            .field("word", &self.word)
-            .finish_non_exhaustive()
-    }
 }
 
 impl RemoveStatement {
     /// Removes every match in the functions of one file; comments inside it do not count.
     pub(super) fn edit(&self, path: &str, text: &[u8]) -> FileOutcome {
-        let mut outcome = FileOutcome::default();
-        let mut ranges = Vec::new();
-        for function in functions(text) {
-            if !self.functions.is_empty() && !self.functions.is_match(&function.name) {
-                continue;
-            }
-            let original = &text[function.range.clone()];
-            if memchr::memmem::find(original, self.word.as_bytes()).is_none() {
-                continue;
-            }
-            let mut masked = mask(original);
-            blank_comments(&mut masked);
-            let grep = C.ast_grep(&*as_ascii(&masked));
-            let broken = grep.root().dfs().any(|n| n.is_error() || n.is_missing());
-            for found in grep.root().find_all(&self.pattern) {
-                let base = function.range.start;
-                let range = found.range().start + base..found.range().end + base;
-                let place: Result<_, Refusal> = if broken {
-                    Err(("parse-error", "the function does not parse"))
-                } else {
-                    may_go(found.get_node()).and_then(|()| {
-                        whole_lines(text, &range)
-                            .ok_or(("shared-line", "other code stands on the same line"))
-                    })
-                };
-                let line = line_of(text, range.start);
-                let verdict = match place {
-                    Ok(lines) => {
-                        let start = match self.with_comment {
-                            true => before_comment(text, range.start).min(lines.start),
-                            false => lines.start,
-                        };
-                        ranges.push(start..lines.end);
-                        Verdict::Rewritten
-                    }
-                    Err((code, reason)) => blocked(code, reason, line),
-                };
-                outcome
-                    .sites
-                    .push(site(path, line, &function.name, verdict));
-            }
-        }
-        if !ranges.is_empty() {
-            outcome.text = Some(cut(text, ranges));
-        }
-        outcome
+        self.search
+            .take_out(path, text, self.with_comment, statement)
     }
+}
+
+/// The match is the statement.
+fn statement<'t>(node: &CNode<'t>) -> Result<CNode<'t>, Refusal> {
+    may_go(node)?;
+    Ok(node.clone())
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Verdict;
     use super::*;
 
     fn edit(keys: &str, text: &str) -> FileOutcome {

@@ -423,7 +423,7 @@ fn blocked(code: &str, reason: &str, line: usize) -> Verdict {
     }
 }
 
-fn has_word(text: &[u8], word: &[u8]) -> bool {
+pub(super) fn has_word(text: &[u8], word: &[u8]) -> bool {
     memchr::memmem::find(text, word).is_some()
 }
 

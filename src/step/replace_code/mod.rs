@@ -15,6 +15,7 @@ use toml::Spanned;
 use super::anchor::{before_comment, with_line_ends_of};
 use super::removal::{blocked, cut, line_start, site, whole_lines};
 use super::rewrite::{C, as_ascii};
+use super::search::Refusal;
 use super::{Fault, FileOutcome, Verdict};
 use crate::c::edit::{Edit, apply, line_of};
 use crate::c::functions::functions;
@@ -116,8 +117,6 @@ pub struct ReplaceCode {
     functions: NameGlobs,
     with_comment: bool,
 }
-
-type Refusal = (&'static str, &'static str);
 
 impl ReplaceCode {
     /// Replaces every match in one file.
