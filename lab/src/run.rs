@@ -327,32 +327,28 @@ mod tests {
         assert!(error.ends_with(&log.display().to_string()), "{error}");
     }
 
+    /// The script has written the process id of a child of its own to its log.
+    fn assert_child_is_gone(folder: &tempfile::TempDir) {
+        let log = fs::read_to_string(folder.path().join("log")).unwrap();
+        let pid: i32 = log.trim().parse().unwrap();
+        thread::sleep(Duration::from_millis(200));
+        assert!(!is_alive(pid), "{pid} still runs");
+    }
+
     #[test]
     fn a_step_out_of_time_is_ended_with_its_children() {
         let script = "sleep 1000 & echo $!; wait";
         let (done, folder) = run(script, Duration::from_millis(500));
         let error = done.unwrap_err().to_string();
         assert!(error.contains("took longer than 500ms"), "{error}");
-        let pid: i32 = fs::read_to_string(folder.path().join("log"))
-            .unwrap()
-            .trim()
-            .parse()
-            .unwrap();
-        thread::sleep(Duration::from_millis(200));
-        assert!(!is_alive(pid), "{pid} still runs");
+        assert_child_is_gone(&folder);
     }
 
     #[test]
     fn what_a_step_leaves_in_the_background_is_ended() {
         let (done, folder) = run("sleep 1000 & echo $!", Duration::from_secs(20));
         done.unwrap();
-        let pid: i32 = fs::read_to_string(folder.path().join("log"))
-            .unwrap()
-            .trim()
-            .parse()
-            .unwrap();
-        thread::sleep(Duration::from_millis(200));
-        assert!(!is_alive(pid), "{pid} still runs");
+        assert_child_is_gone(&folder);
     }
 
     #[test]

@@ -11,9 +11,9 @@ mod ui;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use guestpatch::Result;
-use guestpatch::kernel::files::Globs;
+use guestpatch::kernel::files::{Globs, Scanned};
 use guestpatch::recipe::{Catalogue, Override};
+use guestpatch::{Error, Result};
 
 pub use ui::{Color, Ui};
 
@@ -109,6 +109,15 @@ impl Choice {
             Globs::new(&self.files).map(Some)
         }
     }
+}
+
+/// A search that went through no file found nothing for a reason that the user should hear.
+fn require_files(scanned: Scanned) -> Result<()> {
+    if scanned.files == 0 {
+        return Err(Error::failed("no file was looked into")
+            .hint("check --files, and that TREE is a whole kernel tree"));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
+use guestpatch::Result;
 use guestpatch::kernel::Tree;
 use guestpatch::kernel::files::Globs;
 use guestpatch::napi::survey;
 use guestpatch::recipe::Catalogue;
 use guestpatch::report::{self, napi};
-use guestpatch::{Error, Result};
 
-use super::Ui;
+use super::{Ui, require_files};
 
 /// Lists what taking NAPI out of each network driver would touch, and which drivers must keep it; the easiest first.
 ///
@@ -77,18 +77,11 @@ impl NapiReport {
             .collect();
         let bar = ui.progress();
         let found = survey(&tree, only.as_ref(), &recipes, &|done, all| {
-            // Not for each of 40,000 files: a message takes a lock.
-            if done % 64 == 0 || done == all {
-                bar.set_length(all as u64);
-                bar.set_position(done as u64);
-            }
+            Ui::advance(&bar, "", done, all);
         });
         bar.finish_and_clear();
         let found = found?;
-        if found.scanned.files == 0 {
-            return Err(Error::failed("no file was looked into")
-                .hint("check --files, and that TREE is a whole kernel tree"));
-        }
+        require_files(found.scanned)?;
         let limit = self.limit.unwrap_or(usize::MAX);
         if self.json {
             let report = napi::NapiReport::new(&found, tree.version(), limit);

@@ -8,7 +8,7 @@ use guestpatch::recipe::{Recipe, Target};
 use guestpatch::report::{self, sarif, table};
 use guestpatch::{Error, Result};
 
-use super::{Choice, Ui};
+use super::{Choice, Ui, require_files};
 
 /// Lists every run of port I/O in a kernel: which recipe can rewrite it, or why none does; most exits saved first.
 ///
@@ -69,19 +69,11 @@ impl Scan {
 
         let bar = ui.progress();
         let found = scan(&tree, &recipes, only.as_ref(), &|recipe, done, all| {
-            // Not for each of 60,000 files: a message takes a lock.
-            if done % 64 == 0 || done == all {
-                bar.set_message(recipe.to_owned());
-                bar.set_length(all as u64);
-                bar.set_position(done as u64);
-            }
+            Ui::advance(&bar, recipe, done, all);
         });
         bar.finish_and_clear();
         let found = found?;
-        if found.scanned.files == 0 {
-            return Err(Error::failed("no file was looked into")
-                .hint("check --files, and that TREE is a whole kernel tree"));
-        }
+        require_files(found.scanned)?;
 
         let limit = self.limit.unwrap_or(usize::MAX);
         if self.json {

@@ -102,6 +102,16 @@ impl Ui {
         bar
     }
 
+    /// Shows on `bar` how far it is, and what it is at.
+    pub fn advance(bar: &ProgressBar, at: &str, done: usize, all: usize) {
+        // Not for each of 60,000 files: a message takes a lock.
+        if done.is_multiple_of(64) || done == all {
+            bar.set_message(at.to_owned());
+            bar.set_length(all as u64);
+            bar.set_position(done as u64);
+        }
+    }
+
     /// The width of stdout when it is a terminal.
     pub fn width(&self) -> Option<usize> {
         let stdout = std::io::stdout();
