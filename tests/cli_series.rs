@@ -294,7 +294,7 @@ fn a_scan_for_people() {
     note: flush-reads does not apply: this tree has no drivers/net/8139too.c nor any other of its 4 files
     note: napi-8139too does not apply: this tree has no drivers/net/8139too.c nor drivers/net/ethernet/realtek/8139too.c
     note: napi-8139cp does not apply: this tree has no drivers/net/8139cp.c nor drivers/net/ethernet/realtek/8139cp.c
-    note: napi-e1000 does not apply: this tree has no drivers/net/e1000/e1000_main.c nor any other of its 5 files
+    note: napi-e1000 does not apply: this tree has no drivers/net/e1000/e1000_main.c nor any other of its 4 files
     note: elevator-noop does not apply: this tree has no block/Kconfig.iosched nor any other of its 6 files
     note: clock-hz does not apply: this tree has no kernel/Kconfig.hz nor any other of its 5 files
     note: io-delay does not apply: this tree has no arch/x86/Kconfig.debug nor any other of its 8 files

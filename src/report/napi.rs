@@ -32,16 +32,18 @@ pub struct NapiReport<'a> {
     pub drivers: &'a [Driver],
 }
 
-/// Sums over drivers.
+/// Sums over drivers, each of which is in one group: refused, with a recipe, or neither.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub struct NapiTotals {
     /// Drivers that use NAPI.
     pub drivers: usize,
-    /// Those that a recipe strips.
-    pub with_recipe: usize,
     /// Those that must keep it.
     pub refused: usize,
-    /// Places to change in the others.
+    /// Those of the rest that a recipe strips.
+    pub with_recipe: usize,
+    /// All others.
+    pub others: usize,
+    /// Places to change in these others.
     pub places: usize,
 }
 
@@ -53,11 +55,13 @@ impl NapiTotals {
             ..Self::default()
         };
         for driver in drivers {
-            totals.with_recipe += usize::from(driver.recipe.is_some());
-            if driver.refused.is_empty() {
-                totals.places += driver.places.len();
-            } else {
+            if !driver.refused.is_empty() {
                 totals.refused += 1;
+            } else if driver.recipe.is_some() {
+                totals.with_recipe += 1;
+            } else {
+                totals.others += 1;
+                totals.places += driver.places.len();
             }
         }
         totals
@@ -68,7 +72,7 @@ impl<'a> NapiReport<'a> {
     /// The report of `survey`, with the first `limit` drivers.
     pub fn new(survey: &'a Survey, version: &Version, limit: usize) -> Self {
         Self {
-            format: 1,
+            format: 2,
             tool: TOOL,
             kernel: version.to_string(),
             files: survey.scanned.files,
@@ -136,11 +140,12 @@ pub fn table(survey: &Survey, limit: usize, verbose: bool) -> String {
     let totals = NapiTotals::of(&survey.drivers);
     let _ = writeln!(
         out,
-        "{HEAD}{} with NAPI in {}: {} have a recipe, {} refused; {} to change in the others{HEAD:#}",
+        "{HEAD}{} with NAPI, {} read: {} with a recipe, {} refused, {} left with {} to change{HEAD:#}",
         count(totals.drivers, "driver"),
         count(survey.scanned.files, "file"),
         totals.with_recipe,
         totals.refused,
+        totals.others,
         count(totals.places, "place"),
     );
     out
@@ -187,6 +192,67 @@ fn details(out: &mut String, driver: &Driver) {
             out,
             "    {DIM}{}:{}:{DIM:#} {}{within}",
             place.file, place.line, place.word
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::napi::{Place, Reason};
+
+    fn driver(recipe: Option<&str>, refused: bool, places: usize) -> Driver {
+        let place = Place {
+            file: "a.c".into(),
+            line: 1,
+            what: What::Receive,
+            word: "netif_receive_skb".into(),
+            function: "f".into(),
+        };
+        let reason = Reason {
+            what: "XDP",
+            word: "xdp_do_flush".into(),
+            file: "a.c".into(),
+            line: 2,
+        };
+        Driver {
+            name: "a".into(),
+            folder: "drivers/net".into(),
+            files: vec!["a.c".into()],
+            recipe: recipe.map(str::to_owned),
+            refused: if refused { vec![reason] } else { Vec::new() },
+            cautions: Vec::new(),
+            places: vec![place; places],
+        }
+    }
+
+    #[test]
+    fn each_driver_counts_once() {
+        let drivers = vec![
+            driver(None, false, 3),
+            driver(Some("napi-x"), false, 5),
+            driver(None, true, 7),
+            driver(Some("napi-y"), true, 11),
+            driver(None, false, 1),
+        ];
+        let totals = NapiTotals::of(&drivers);
+        let wanted = NapiTotals {
+            drivers: 5,
+            refused: 2,
+            with_recipe: 1,
+            others: 2,
+            places: 4,
+        };
+        assert_eq!(totals, wanted);
+        let survey = Survey {
+            drivers,
+            ..Survey::default()
+        };
+        let text = table(&survey, 1, false);
+        let last = text.lines().last().unwrap_or_default();
+        assert!(
+            last.contains("1 with a recipe, 2 refused, 2 left with 4 places to change"),
+            "{last}"
         );
     }
 }

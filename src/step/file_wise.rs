@@ -4,10 +4,9 @@ use serde::Deserialize;
 use toml::de::ValueDeserializer;
 
 use super::{
-    Fault, FileOutcome, drop_ifdef, insert_statement, kconfig_default, remove_argument,
-    remove_call, remove_directive, remove_field, remove_function, remove_parameter,
-    remove_statement, remove_variable, replace_code, replace_define, replace_function,
-    replace_line,
+    Fault, FileOutcome, drop_ifdef, kconfig_default, remove_argument, remove_call,
+    remove_directive, remove_field, remove_function, remove_parameter, remove_variable,
+    replace_code, replace_define, replace_function, replace_line,
 };
 
 /// A step that turns one file's text into another.
@@ -73,9 +72,7 @@ kinds! {
     "remove-field" => RemoveField(remove_field::Config, remove_field::RemoveField) {}
     "remove-call" => RemoveCall(remove_call::Config, remove_call::RemoveCall) {}
     "remove-directive" => RemoveDirective(remove_directive::Config, remove_directive::RemoveDirective) {}
-    "remove-statement" => RemoveStatement(remove_statement::Config, remove_statement::RemoveStatement) {}
     "remove-argument" => RemoveArgument(remove_argument::Config, remove_argument::RemoveArgument) {}
-    "insert-statement" => InsertStatement(insert_statement::Config, insert_statement::InsertStatement) {}
     "remove-parameter" => RemoveParameter(remove_parameter::Config, remove_parameter::RemoveParameter) {}
     "replace-define" => ReplaceDefine(replace_define::Config, replace_define::ReplaceDefine) {
         fn include(&self) -> Option<&str> {

@@ -10,7 +10,6 @@ pub mod drop_ifdef;
 mod file_wise;
 pub mod include;
 pub mod insert;
-pub mod insert_statement;
 pub mod kconfig;
 pub mod kconfig_default;
 pub mod makefile;
@@ -21,7 +20,6 @@ pub mod remove_directive;
 pub mod remove_field;
 pub mod remove_function;
 pub mod remove_parameter;
-pub mod remove_statement;
 pub mod remove_variable;
 pub mod replace_code;
 pub mod replace_define;
@@ -182,11 +180,10 @@ pub(crate) enum Config {
 
 impl Config {
     /// Every step kind.
-    pub(crate) const KINDS: [&str; 21] = [
+    pub(crate) const KINDS: [&str; 19] = [
         "coalesce-io",
         "rewrite",
         "insert",
-        "insert-statement",
         "add-file",
         "makefile-add",
         "kconfig-add",
@@ -194,7 +191,6 @@ impl Config {
         "drop-ifdef",
         "remove-function",
         "remove-call",
-        "remove-statement",
         "remove-argument",
         "remove-variable",
         "remove-field",

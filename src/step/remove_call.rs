@@ -36,7 +36,6 @@ impl Config {
                 pattern: compile(text).map_err(bad)?,
                 word,
                 functions: crate::recipe::load::names(&self.functions)?,
-                drop_comments: false,
             },
             with_comment: self.with_comment,
         })
@@ -98,7 +97,7 @@ fn statement<'t>(node: &CNode<'t>) -> Result<CNode<'t>, Refusal> {
 }
 
 /// Whether `statement` can be taken out: nothing that others need lies in it, and what is around it stays right.
-pub(super) fn may_go(statement: &CNode<'_>) -> Result<(), Refusal> {
+fn may_go(statement: &CNode<'_>) -> Result<(), Refusal> {
     for inside in statement.dfs() {
         if inside.kind() == "labeled_statement" {
             return Err(("label", "a label in it would be lost"));

@@ -398,7 +398,7 @@ impl Rewrite {
 }
 
 /// Blanks every comment, line breaks excepted.
-pub(super) fn blank_comments(text: &mut [u8]) {
+fn blank_comments(text: &mut [u8]) {
     let mut i = 0;
     while i < text.len() {
         match text[i] {

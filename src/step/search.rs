@@ -7,7 +7,7 @@ use ast_grep_core::{Node, Pattern};
 
 use super::anchor::before_comment;
 use super::removal::{blocked, cut, site, whole_lines};
-use super::rewrite::{C, as_ascii, blank_comments, has_word};
+use super::rewrite::{C, as_ascii, has_word};
 use super::{FileOutcome, Verdict};
 use crate::c::edit::line_of;
 use crate::c::functions::{FunctionSpan, functions};
@@ -25,8 +25,6 @@ pub(super) struct Search {
     pub word: String,
     /// All when there is none.
     pub functions: NameGlobs,
-    /// Comments do not stand in the way of a match.
-    pub drop_comments: bool,
 }
 
 impl std::fmt::Debug for Search {
@@ -48,10 +46,7 @@ impl Search {
             if !has_word(original, self.word.as_bytes()) {
                 continue;
             }
-            let mut masked = mask(original);
-            if self.drop_comments {
-                blank_comments(&mut masked);
-            }
+            let masked = mask(original);
             let grep = C.ast_grep(&*as_ascii(&masked));
             let root = grep.root();
             let found: Vec<_> = root.find_all(&self.pattern).map(Node::from).collect();

@@ -128,6 +128,37 @@ fn code_is_taken_out_with_what_belongs_to_it() {
 }
 
 #[test]
+fn a_loop_goes_with_all_that_is_in_it() {
+    let keys = "code = 'for (i = $A; $B; $C) { put(&p->x[i]); }'\nwith-comment = true\n";
+    assert_eq!(
+        after(
+            keys,
+            "\tint i;\n\n\t/* all */\n\tfor (i = 0; i < 3; i++) {\n\t\t/* why */\n\t\tput(&p->x[i]);\n\t}\n\n\treturn 1;\n"
+        ),
+        Ok("\tint i;\n\n\treturn 1;\n".into())
+    );
+    let governed = "\tif (a)\n\t\ta |= X;\n\treturn a;\n";
+    assert_eq!(after("code = 'a |= X;'", governed), Ok(governed.into()));
+}
+
+#[test]
+fn what_the_replacement_repeats_has_new_code_beside_it() {
+    let behind = "code = 'set(1);'\nto = '''\nset(1);\n/* why */\nwait();'''\n";
+    assert_eq!(
+        after(behind, "\tset(1); /* x */\n\n\tg();\n"),
+        Ok("\tset(1);\n\t/* why */\n\twait(); /* x */\n\n\tg();\n".into())
+    );
+    let before = "code = 'set(1);'\nto = '''\n/* why */\nwait();\nset(1);'''\n";
+    assert_eq!(
+        after(before, "\tset(1);\n\tg();\n"),
+        Ok("\t/* why */\n\twait();\n\tset(1);\n\tg();\n".into())
+    );
+    // Below a condition, it would govern only the first.
+    let governed = "\tif (a)\n\t\tset(1);\n";
+    assert_eq!(after(behind, governed), Ok(governed.into()));
+}
+
+#[test]
 fn a_label_goes_with_its_statement() {
     let keys = "code = 'int rx; again: rx = 0; ack();'\nto = 'int rx;'\n";
     assert_eq!(
