@@ -12,13 +12,14 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
 use crate::Lab;
+use crate::busybox;
 use crate::cache::Key;
 use crate::console::messages;
 use crate::initramfs::Initramfs;
 use crate::kernel::config::Config;
 use crate::kernel::series::{Request, Series};
 use crate::kernel::tree::Source;
-use crate::kernel::{Kernel, Spec};
+use crate::kernel::{Arch, Kernel, Spec};
 use crate::peer::Peer;
 use crate::qemu::{Machine, Outcome};
 pub use check::Check;
@@ -117,6 +118,10 @@ pub struct Options {
     pub quick: bool,
     /// Kernels that check their locks and memory.
     pub debug: bool,
+    /// What the kernels are built for.
+    pub arch: Arch,
+    /// The guest's busybox, instead of the usual one.
+    pub busybox: Option<PathBuf>,
     /// Only one of the kernels.
     pub only: Option<Only>,
     /// How long one guest may take, in seconds; the default depends on what it does.
@@ -160,8 +165,17 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
         .collect();
     let own = Series::of_lab(&source, &own.into_iter().collect::<Vec<_>>())?;
     let mut fragments = vec!["guest", "net"];
+    let profile = match (options.arch, options.debug) {
+        (Arch::X86_64, false) => "plain",
+        (Arch::X86_64, true) => "debug",
+        (Arch::I386, false) => "plain-i386",
+        (Arch::I386, true) => bail!("--debug needs --arch x86_64: KASAN has no 32-bit form on x86"),
+    };
     if options.debug {
         fragments.push("debug");
+    }
+    if options.arch == Arch::I386 {
+        fragments.push("i386");
     }
     let config = Config::fragments(&fragments)?;
     let amount = if options.quick { QUICK } else { FULL };
@@ -184,7 +198,7 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
             source: &source,
             series: &series,
             config: &config,
-            profile: if options.debug { "debug" } else { "plain" },
+            profile,
         };
         let kernel = Kernel::get(lab, &spec)?;
         let mut runs = Vec::new();
@@ -308,7 +322,11 @@ fn start(
     kernel: &Kernel,
 ) -> Result<Outcome> {
     let initrd = lab.logs.folder().join(format!("{name}-initrd.cpio"));
-    fs::write(&initrd, ram_disk(kernel)?)
+    let busybox = match &options.busybox {
+        Some(file) => file.clone(),
+        None => busybox::get(lab, options.arch)?,
+    };
+    fs::write(&initrd, ram_disk(kernel, &busybox)?)
         .with_context(|| format!("cannot write {}", initrd.display()))?;
     machine.initrd.clone_from(&initrd);
     let outcome = machine.run(lab, name, timeout(options));
@@ -324,8 +342,8 @@ fn timeout(options: &Options) -> Duration {
     Duration::from_secs(options.timeout.unwrap_or(usual))
 }
 
-fn ram_disk(kernel: &Kernel) -> Result<Vec<u8>> {
-    let mut disk = Initramfs::new()?;
+fn ram_disk(kernel: &Kernel, busybox: &Path) -> Result<Vec<u8>> {
+    let mut disk = Initramfs::new(busybox)?;
     for (name, path) in kernel.modules()? {
         disk.copy(&format!("lab/modules/{name}.ko"), &path, 0o644)?;
     }

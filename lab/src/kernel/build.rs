@@ -11,9 +11,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use walkdir::WalkDir;
 
-use super::Spec;
 use super::config::Config;
 use super::tree;
+use super::{Arch, Spec};
 use crate::Lab;
 use crate::cache::{Key, KeyBuilder};
 use crate::run::{ask, failure, step};
@@ -63,6 +63,7 @@ fn build(lab: &Lab, spec: &Spec<'_>, config: &Config, folder: &Path) -> Result<(
     let make = Make {
         lab,
         spec,
+        arch: Arch::of(config),
         source: work.join("source"),
         output: work.join("output"),
     };
@@ -77,6 +78,7 @@ fn build(lab: &Lab, spec: &Spec<'_>, config: &Config, folder: &Path) -> Result<(
 struct Make<'a> {
     lab: &'a Lab,
     spec: &'a Spec<'a>,
+    arch: Arch,
     source: PathBuf,
     output: PathBuf,
 }
@@ -163,7 +165,8 @@ impl Make<'_> {
         command.current_dir(&self.source);
         command.arg(format!("-j{jobs}"));
         command.arg(format!("O={}", self.output.display()));
-        command.args(["ARCH=x86_64", "CROSS_COMPILE=", "WERROR=0"]);
+        command.arg(format!("ARCH={}", self.arch.name()));
+        command.args(["CROSS_COMPILE=", "WERROR=0"]);
         command.args(arguments);
         // Nothing of the machine or the hour gets into the kernel: the same input makes the same kernel.
         command.env("KBUILD_BUILD_TIMESTAMP", "2026-01-01");
