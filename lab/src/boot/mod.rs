@@ -1,6 +1,8 @@
 //! `xkvm-lab boot`: kernels without and with the series boot, and everything they should still do is done to them.
 
 mod check;
+mod recipes;
+mod registers;
 mod report;
 
 use std::collections::BTreeSet;
@@ -14,7 +16,7 @@ use clap::ValueEnum;
 use crate::Lab;
 use crate::busybox;
 use crate::cache::Key;
-use crate::console::messages;
+use crate::console::{Facts, messages};
 use crate::initramfs::Initramfs;
 use crate::kernel::config::Config;
 use crate::kernel::series::{Request, Series};
@@ -24,6 +26,7 @@ use crate::peer::Peer;
 use crate::qemu::{Machine, Outcome};
 pub use check::Check;
 use check::Expected;
+use registers::Registers;
 
 /// A network card with its driver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -134,8 +137,16 @@ struct Variant {
     kernel: Kernel,
     series: Series,
     runs: Vec<Run>,
-    /// What each card's driver and the rest of the kernel say in a boot that is the same each time.
-    said: Vec<(Nic, Vec<String>)>,
+    /// For each card a boot that is the same each time.
+    quiet: Vec<(Nic, Quiet)>,
+}
+
+/// What is seen of a boot without traffic, in which time is counted in instructions.
+struct Quiet {
+    /// What the card's driver and the rest of the kernel say.
+    said: Vec<String>,
+    facts: Facts,
+    registers: Registers,
 }
 
 /// One boot.
@@ -205,10 +216,10 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
         for nic in &options.nics {
             runs.push(boot(lab, options, amount, name, &kernel, *nic)?);
         }
-        let mut said = Vec::new();
+        let mut quiet = Vec::new();
         if compared {
             for nic in &options.nics {
-                said.push((*nic, listen(lab, options, name, &kernel, *nic)?));
+                quiet.push((*nic, listen(lab, options, name, &kernel, *nic)?));
             }
         }
         done.push(Variant {
@@ -216,10 +227,10 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
             kernel,
             series,
             runs,
-            said,
+            quiet,
         });
     }
-    let checks = judge(&done, amount, options.debug)?;
+    let checks = judge(&done, amount, options)?;
     report::print(&done, &checks);
     let file = report::write(lab, &source, &done, &checks)?;
     println!("report: {}", file.display());
@@ -263,14 +274,8 @@ fn boot(
     })
 }
 
-/// The kernel's messages, in a boot that is the same each time.
-fn listen(
-    lab: &Lab,
-    options: &Options,
-    variant: &str,
-    kernel: &Kernel,
-    nic: Nic,
-) -> Result<Vec<String>> {
+/// A boot that is the same each time: messages, timer interrupts, registers.
+fn listen(lab: &Lab, options: &Options, variant: &str, kernel: &Kernel, nic: Nic) -> Result<Quiet> {
     let parameters = [
         ("lab.workload", "messages".to_owned()),
         ("lab.drivers", nic.driver().to_owned()),
@@ -288,8 +293,17 @@ fn listen(
     .map(Into::into)
     .into();
     let name = format!("{variant}-{}-messages", nic.driver());
+    let trace = lab.logs.folder().join(format!("{name}-registers.log"));
+    machine.extra.extend(Registers::options(&trace));
     let outcome = start(lab, options, &mut machine, &name, kernel)?;
-    Ok(messages(&outcome.console))
+    let registers = Registers::read(&trace)?;
+    // It is big, and the same each time.
+    let _ = fs::remove_file(&trace);
+    Ok(Quiet {
+        said: messages(&outcome.console),
+        facts: outcome.facts,
+        registers,
+    })
 }
 
 fn machine(
@@ -361,7 +375,7 @@ fn disk(lab: &Lab) -> Result<PathBuf> {
     Ok(lab.cache.entry("files", &key, make)?.join(NAME))
 }
 
-fn judge(variants: &[Variant], amount: Amount, debug: bool) -> Result<Vec<Check>> {
+fn judge(variants: &[Variant], amount: Amount, options: &Options) -> Result<Vec<Check>> {
     let mut checks = Vec::new();
     for variant in variants {
         for run in &variant.runs {
@@ -369,18 +383,22 @@ fn judge(variants: &[Variant], amount: Amount, debug: bool) -> Result<Vec<Check>
                 variant: variant.name,
                 driver: run.nic.driver(),
                 amount,
-                debug,
+                debug: options.debug,
             };
             checks.extend(check::run(&expected, &run.outcome, &run.datagrams));
+        }
+        for (nic, quiet) in &variant.quiet {
+            let place = format!("{} {}, no traffic", variant.name, nic.driver());
+            checks.push(check::ticks(&place, &quiet.facts));
         }
     }
     let stock = variants.iter().find(|v| v.name == "stock");
     if let Some(patched) = variants.iter().find(|v| v.name == "patched") {
-        checks.extend(check::recipes(patched, stock)?);
+        checks.extend(recipes::checks(options.arch, patched, stock)?);
         if let Some(stock) = stock {
-            for ((nic, before), (_, after)) in stock.said.iter().zip(&patched.said) {
+            for ((nic, before), (_, after)) in stock.quiet.iter().zip(&patched.quiet) {
                 let place = format!("patched {}", nic.driver());
-                checks.push(check::console(&place, before, after));
+                checks.push(check::console(&place, &before.said, &after.said));
             }
         }
     }

@@ -90,6 +90,11 @@ impl Kernel {
         self.folder.join("vmlinux")
     }
 
+    /// One of the objects that it was linked of, such as `libata-sff.o`: of [`build::OBJECTS`] those that it has.
+    pub fn object(&self, name: &str) -> PathBuf {
+        self.folder.join("objects").join(name)
+    }
+
     /// Its modules: names as `lsmod` shows them, and files.
     ///
     /// # Errors
