@@ -41,7 +41,7 @@ interrupts() { awk '/eth0/ { for (i = 2; i <= NF && $i ~ /^[0-9]+$/; i++) sum +=
 # --- what this kernel is ---
 say "hz_config=$(zcat /proc/config.gz | sed -n 's/^CONFIG_HZ=//p')"
 say "scheduler=$(cat /sys/block/sda/queue/scheduler)"
-say "symbol_verify_pmtmr_rate=$(grep -c ' verify_pmtmr_rate$' /proc/kallsyms)"
+say "symbol_acpi_pm_read_slow=$(grep -c ' acpi_pm_read_slow$' /proc/kallsyms)"
 say "symbol_xkvm_io_coalesce=$(grep -c ' xkvm_io_coalesce$' /proc/kallsyms)"
 say "io_delay=$(cat /proc/sys/kernel/io_delay_type)"
 say "clocksource=$(cat /sys/devices/system/clocksource/clocksource0/current_clocksource)"

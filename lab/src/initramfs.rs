@@ -9,10 +9,9 @@ use anyhow::{Context, Result};
 use cpio::newc::{Builder, ModeFileType, trailer};
 use include_dir::{Dir, include_dir};
 
-static SCRIPTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/guest");
+use crate::busybox;
 
-/// Where Debian's package busybox-static puts it.
-const BUSYBOX: &str = "/bin/busybox";
+static SCRIPTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/guest");
 
 /// The contents of a RAM disk, in the order they were added.
 #[derive(Debug, Default)]
@@ -23,25 +22,18 @@ pub struct Initramfs {
 }
 
 impl Initramfs {
-    /// One that starts the script `init.sh`.
+    /// One that starts the script `init.sh` by the shell of `busybox`.
     ///
     /// # Errors
-    /// When there is no busybox that runs without libraries.
-    pub fn new() -> Result<Self> {
+    /// When that is no busybox that runs without libraries.
+    pub fn new(busybox: &Path) -> Result<Self> {
         let mut new = Self::default();
         for folder in ["proc", "sys", "dev", "tmp"] {
             new.folder(folder)?;
         }
         // The kernel opens it before anything is mounted.
         new.add("dev/console", ModeFileType::Char, 0o600, (5, 1), &[])?;
-        let busybox = fs::read(BUSYBOX)
-            .with_context(|| format!("cannot read {BUSYBOX} (package busybox-static)"))?;
-        let elf = object::File::parse(busybox.as_slice()).context("busybox is no program")?;
-        // What the static one does not have.
-        if object::Object::section_by_name(&elf, ".interp").is_some() {
-            anyhow::bail!("{BUSYBOX} needs libraries: install the package busybox-static");
-        }
-        new.file("bin/busybox", &busybox, 0o755)?;
+        new.file("bin/busybox", &busybox::read(busybox)?, 0o755)?;
         new.link("bin/sh", "busybox")?;
         new.link("init", "lab/guest/init.sh")?;
         for script in SCRIPTS.files() {

@@ -3,10 +3,11 @@
 //! Dependencies go one way:
 //!
 //! ```text
-//! cache, run -> kernel (tree, series, config, build), initramfs -> qemu -> boot (the experiment)
+//! cache, run -> kernel (tree, series, config, build), busybox, initramfs -> qemu -> boot (the experiment)
 //! ```
 
 pub mod boot;
+pub mod busybox;
 pub mod cache;
 pub mod console;
 pub mod initramfs;

@@ -9,6 +9,7 @@ use guestpatch::recipe::Override;
 use xkvm_lab::Lab;
 use xkvm_lab::boot::{self, Nic, Only};
 use xkvm_lab::cache::Cache;
+use xkvm_lab::kernel::Arch;
 use xkvm_lab::kernel::series::{Choice, Request};
 
 /// Builds kernels without and with guestpatch's series, runs them in virtual machines, and compares.
@@ -77,6 +78,12 @@ struct Boot {
     /// Kernels that check their locks and their memory (lockdep, KASAN); slow.
     #[arg(long)]
     debug: bool,
+    /// What the kernels are built for; --debug needs x86_64.
+    #[arg(long, value_enum, value_name = "ARCH", default_value = "x86_64")]
+    arch: Arch,
+    /// The guest's busybox, without libraries; default: this machine's, or Debian's for i386.
+    #[arg(long, value_name = "FILE")]
+    busybox: Option<PathBuf>,
     /// Only one of the two kernels.
     #[arg(long, value_enum, value_name = "KERNEL")]
     only: Option<Only>,
@@ -112,6 +119,8 @@ fn run(cli: Cli) -> Result<bool> {
                 nics: args.nic,
                 quick: args.quick,
                 debug: args.debug,
+                arch: args.arch,
+                busybox: args.busybox,
                 only: args.only,
                 timeout: args.timeout,
             };

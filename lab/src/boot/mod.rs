@@ -1,6 +1,8 @@
 //! `xkvm-lab boot`: kernels without and with the series boot, and everything they should still do is done to them.
 
 mod check;
+mod recipes;
+mod registers;
 mod report;
 
 use std::collections::BTreeSet;
@@ -12,17 +14,19 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
 use crate::Lab;
+use crate::busybox;
 use crate::cache::Key;
-use crate::console::messages;
+use crate::console::{Facts, messages};
 use crate::initramfs::Initramfs;
 use crate::kernel::config::Config;
 use crate::kernel::series::{Request, Series};
 use crate::kernel::tree::Source;
-use crate::kernel::{Kernel, Spec};
+use crate::kernel::{Arch, Kernel, Spec};
 use crate::peer::Peer;
 use crate::qemu::{Machine, Outcome};
 pub use check::Check;
 use check::Expected;
+use registers::Registers;
 
 /// A network card with its driver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -117,6 +121,10 @@ pub struct Options {
     pub quick: bool,
     /// Kernels that check their locks and memory.
     pub debug: bool,
+    /// What the kernels are built for.
+    pub arch: Arch,
+    /// The guest's busybox, instead of the usual one.
+    pub busybox: Option<PathBuf>,
     /// Only one of the kernels.
     pub only: Option<Only>,
     /// How long one guest may take, in seconds; the default depends on what it does.
@@ -129,8 +137,16 @@ struct Variant {
     kernel: Kernel,
     series: Series,
     runs: Vec<Run>,
-    /// What each card's driver and the rest of the kernel say in a boot that is the same each time.
-    said: Vec<(Nic, Vec<String>)>,
+    /// For each card a boot that is the same each time.
+    quiet: Vec<(Nic, Quiet)>,
+}
+
+/// What is seen of a boot without traffic, in which time is counted in instructions.
+struct Quiet {
+    /// What the card's driver and the rest of the kernel say.
+    said: Vec<String>,
+    facts: Facts,
+    registers: Registers,
 }
 
 /// One boot.
@@ -160,8 +176,17 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
         .collect();
     let own = Series::of_lab(&source, &own.into_iter().collect::<Vec<_>>())?;
     let mut fragments = vec!["guest", "net"];
+    let profile = match (options.arch, options.debug) {
+        (Arch::X86_64, false) => "plain",
+        (Arch::X86_64, true) => "debug",
+        (Arch::I386, false) => "plain-i386",
+        (Arch::I386, true) => bail!("--debug needs --arch x86_64: KASAN has no 32-bit form on x86"),
+    };
     if options.debug {
         fragments.push("debug");
+    }
+    if options.arch == Arch::I386 {
+        fragments.push("i386");
     }
     let config = Config::fragments(&fragments)?;
     let amount = if options.quick { QUICK } else { FULL };
@@ -184,17 +209,17 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
             source: &source,
             series: &series,
             config: &config,
-            profile: if options.debug { "debug" } else { "plain" },
+            profile,
         };
         let kernel = Kernel::get(lab, &spec)?;
         let mut runs = Vec::new();
         for nic in &options.nics {
             runs.push(boot(lab, options, amount, name, &kernel, *nic)?);
         }
-        let mut said = Vec::new();
+        let mut quiet = Vec::new();
         if compared {
             for nic in &options.nics {
-                said.push((*nic, listen(lab, options, name, &kernel, *nic)?));
+                quiet.push((*nic, listen(lab, options, name, &kernel, *nic)?));
             }
         }
         done.push(Variant {
@@ -202,10 +227,10 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
             kernel,
             series,
             runs,
-            said,
+            quiet,
         });
     }
-    let checks = judge(&done, amount, options.debug)?;
+    let checks = judge(&done, amount, options)?;
     report::print(&done, &checks);
     let file = report::write(lab, &source, &done, &checks)?;
     println!("report: {}", file.display());
@@ -249,14 +274,8 @@ fn boot(
     })
 }
 
-/// The kernel's messages, in a boot that is the same each time.
-fn listen(
-    lab: &Lab,
-    options: &Options,
-    variant: &str,
-    kernel: &Kernel,
-    nic: Nic,
-) -> Result<Vec<String>> {
+/// A boot that is the same each time: messages, timer interrupts, registers.
+fn listen(lab: &Lab, options: &Options, variant: &str, kernel: &Kernel, nic: Nic) -> Result<Quiet> {
     let parameters = [
         ("lab.workload", "messages".to_owned()),
         ("lab.drivers", nic.driver().to_owned()),
@@ -274,8 +293,17 @@ fn listen(
     .map(Into::into)
     .into();
     let name = format!("{variant}-{}-messages", nic.driver());
+    let trace = lab.logs.folder().join(format!("{name}-registers.log"));
+    machine.extra.extend(Registers::options(&trace));
     let outcome = start(lab, options, &mut machine, &name, kernel)?;
-    Ok(messages(&outcome.console))
+    let registers = Registers::read(&trace)?;
+    // It is big, and the same each time.
+    let _ = fs::remove_file(&trace);
+    Ok(Quiet {
+        said: messages(&outcome.console),
+        facts: outcome.facts,
+        registers,
+    })
 }
 
 fn machine(
@@ -308,7 +336,11 @@ fn start(
     kernel: &Kernel,
 ) -> Result<Outcome> {
     let initrd = lab.logs.folder().join(format!("{name}-initrd.cpio"));
-    fs::write(&initrd, ram_disk(kernel)?)
+    let busybox = match &options.busybox {
+        Some(file) => file.clone(),
+        None => busybox::get(lab, options.arch)?,
+    };
+    fs::write(&initrd, ram_disk(kernel, &busybox)?)
         .with_context(|| format!("cannot write {}", initrd.display()))?;
     machine.initrd.clone_from(&initrd);
     let outcome = machine.run(lab, name, timeout(options));
@@ -324,8 +356,8 @@ fn timeout(options: &Options) -> Duration {
     Duration::from_secs(options.timeout.unwrap_or(usual))
 }
 
-fn ram_disk(kernel: &Kernel) -> Result<Vec<u8>> {
-    let mut disk = Initramfs::new()?;
+fn ram_disk(kernel: &Kernel, busybox: &Path) -> Result<Vec<u8>> {
+    let mut disk = Initramfs::new(busybox)?;
     for (name, path) in kernel.modules()? {
         disk.copy(&format!("lab/modules/{name}.ko"), &path, 0o644)?;
     }
@@ -343,7 +375,7 @@ fn disk(lab: &Lab) -> Result<PathBuf> {
     Ok(lab.cache.entry("files", &key, make)?.join(NAME))
 }
 
-fn judge(variants: &[Variant], amount: Amount, debug: bool) -> Result<Vec<Check>> {
+fn judge(variants: &[Variant], amount: Amount, options: &Options) -> Result<Vec<Check>> {
     let mut checks = Vec::new();
     for variant in variants {
         for run in &variant.runs {
@@ -351,18 +383,22 @@ fn judge(variants: &[Variant], amount: Amount, debug: bool) -> Result<Vec<Check>
                 variant: variant.name,
                 driver: run.nic.driver(),
                 amount,
-                debug,
+                debug: options.debug,
             };
             checks.extend(check::run(&expected, &run.outcome, &run.datagrams));
+        }
+        for (nic, quiet) in &variant.quiet {
+            let place = format!("{} {}, no traffic", variant.name, nic.driver());
+            checks.push(check::ticks(&place, &quiet.facts));
         }
     }
     let stock = variants.iter().find(|v| v.name == "stock");
     if let Some(patched) = variants.iter().find(|v| v.name == "patched") {
-        checks.extend(check::recipes(patched, stock)?);
+        checks.extend(recipes::checks(options.arch, patched, stock)?);
         if let Some(stock) = stock {
-            for ((nic, before), (_, after)) in stock.said.iter().zip(&patched.said) {
+            for ((nic, before), (_, after)) in stock.quiet.iter().zip(&patched.quiet) {
                 let place = format!("patched {}", nic.driver());
-                checks.push(check::console(&place, before, after));
+                checks.push(check::console(&place, &before.said, &after.said));
             }
         }
     }

@@ -16,6 +16,35 @@ use config::Config;
 use series::Series;
 use tree::Source;
 
+/// What a kernel is built for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Arch {
+    /// 64 bits.
+    #[default]
+    #[value(name = "x86_64")]
+    X86_64,
+    /// 32 bits.
+    I386,
+}
+
+impl Arch {
+    /// As the kernel's make calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64",
+            Self::I386 => "i386",
+        }
+    }
+
+    /// That of kernels with this configuration.
+    fn of(config: &Config) -> Self {
+        match config.value("CONFIG_64BIT") {
+            "n" => Self::I386,
+            _ => Self::X86_64,
+        }
+    }
+}
+
 /// What to build.
 #[derive(Debug)]
 pub struct Spec<'a> {
@@ -59,6 +88,11 @@ impl Kernel {
     /// The kernel as ELF.
     pub fn vmlinux(&self) -> PathBuf {
         self.folder.join("vmlinux")
+    }
+
+    /// One of the objects that it was linked of, such as `libata-sff.o`: of [`build::OBJECTS`] those that it has.
+    pub fn object(&self, name: &str) -> PathBuf {
+        self.folder.join("objects").join(name)
     }
 
     /// Its modules: names as `lsmod` shows them, and files.
