@@ -13,7 +13,7 @@ use guest::{Folder, LOAD, PAGE, bzimage, code, power_off, ring, say};
 use iced_x86::code_asm::*;
 use kvm_ioctls::Kvm;
 use xkvm_host::abi::{Entry, Width};
-use xkvm_host::exits::Stats;
+use xkvm_host::exits::{MARK_PORT, Stats};
 use xkvm_host::vmm::machine::Image;
 use xkvm_host::vmm::{Config, DiskBus, Machine, Outcome, Transport};
 
@@ -274,4 +274,75 @@ fn a_second_cpu_is_started_and_ends_the_vm() {
     };
     assert_eq!((outcome, said.as_str()), (Outcome::PowerOff, "12"));
     assert_eq!(stats.by_reason()["out"], 3, "of both");
+}
+
+/// What the marks of a guest separate: all counts of the phases together are those of the run.
+#[test]
+fn marks_split_the_counts() {
+    let mark = |a: &mut CodeAssembler, byte: u32| {
+        a.mov(dx, u32::from(MARK_PORT)).unwrap();
+        a.mov(al, byte).unwrap();
+        a.out(dx, al).unwrap();
+    };
+    let output = |port| Entry::output(Width::Byte, port, 0x62);
+    let mut a = code();
+    say(&mut a, "a");
+    mark(&mut a, 7);
+    ring(&mut a, &[output(0x3f8), output(0x3f8), output(0x3f8)]);
+    say(&mut a, "c");
+    mark(&mut a, 9);
+    // Refused as a whole; a wider write is no mark.
+    ring(&mut a, &[output(0x3f8), output(MARK_PORT)]);
+    a.mov(dx, u32::from(MARK_PORT)).unwrap();
+    a.out(dx, eax).unwrap();
+    power_off(&mut a);
+    let Some((outcome, said, stats)) = run("phases", a, |_, _| ()) else {
+        return;
+    };
+    assert_eq!((outcome, said.as_str()), (Outcome::PowerOff, "abbbc"));
+    let phases: Vec<_> = stats
+        .phases
+        .iter()
+        .map(|phase| (phase.mark, phase.stats.exits))
+        .collect();
+    assert_eq!(phases, [(None, 2), (Some(7), 3), (Some(9), 3)]);
+    let of = |n: usize| &stats.phases[n].stats;
+    assert_eq!(of(1).batches, [(3, 1)].into());
+    assert_eq!(
+        (of(2).batches.len(), &of(2).refused),
+        (0, &[(-1, 1)].into())
+    );
+    let rows = |stats: &Stats, port| stats.rows.iter().filter(|r| r.port == Some(port)).count();
+    let marks = [of(0), of(1), of(2), &stats].map(|stats| rows(stats, MARK_PORT));
+    assert_eq!(marks, [1, 1, 1, 3], "a mark is the end of its phase");
+
+    let mut sum = Stats::default();
+    for phase in &stats.phases {
+        assert!(phase.stats.wall_nanoseconds >= phase.stats.nanoseconds);
+        sum.wall_nanoseconds += phase.stats.wall_nanoseconds;
+        let mut stats = phase.stats.clone();
+        stats.wall_nanoseconds = 0;
+        sum.add(stats);
+    }
+    assert_eq!(
+        (sum.exits, sum.nanoseconds),
+        (stats.exits, stats.nanoseconds)
+    );
+    assert_eq!(
+        (&sum.rows, &sum.batches, &sum.refused),
+        (&stats.rows, &stats.batches, &stats.refused)
+    );
+    if stats.kvm.is_empty() {
+        eprintln!("SKIPPED: this KVM has no KVM_GET_STATS_FD");
+        return;
+    }
+    for (name, value) in &sum.kvm {
+        assert_eq!(stats.kvm[name], *value, "{name}");
+    }
+    // KVM also counts what it handles itself.
+    for phase in &stats.phases {
+        assert!(phase.stats.kvm["exits"] >= phase.stats.exits, "{phase:?}");
+    }
+    let json = serde_json::to_string(&stats).unwrap();
+    assert_eq!(serde_json::from_str::<Stats>(&json).unwrap(), stats);
 }

@@ -15,11 +15,11 @@ use vmm_sys_util::signal::{Killable, SIGRTMIN, register_signal_handler};
 use super::console::{RawTerminal, feed};
 use super::vcpu::Vcpu;
 use super::{acpi, board, boot, memory, offer};
-use crate::abi::{Cpuid, Features};
+use crate::abi::{Cpuid, Features, IN_KERNEL_PORTS};
 use crate::devices::power::PowerSwitch;
 use crate::devices::serial::Serial;
 use crate::devices::shared::Shared;
-use crate::exits::{Recorder, Stats};
+use crate::exits::{MARK_PORT, Phases, Recorder, Stats};
 use crate::transport::Host;
 
 /// Where KVM may put its task state on Intel: below the BIOS, out of all RAM.
@@ -125,6 +125,7 @@ pub struct Machine {
     vm: VmFd,
     serial: Shared<Serial>,
     quit: Arc<AtomicBool>,
+    phases: Option<Arc<Phases>>,
 }
 
 impl Machine {
@@ -164,6 +165,11 @@ impl Machine {
             &config.cmdline,
         )?;
 
+        let phases = config.stats.then(|| Arc::new(Phases::new()));
+        let mut reserved = IN_KERNEL_PORTS.to_vec();
+        if phases.is_some() {
+            reserved.push(MARK_PORT..=MARK_PORT);
+        }
         let mut vcpus = Vec::new();
         for id in 0..config.cpus {
             let mut fd = vm.create_vcpu(id.into()).context("cannot create a vCPU")?;
@@ -174,11 +180,14 @@ impl Machine {
                 fd.set_sregs(&sregs)?;
                 fd.set_regs(&regs)?;
             }
-            let recorder = config.stats.then(|| Recorder::new(&kvm, &mut fd));
-            let host = Host::new(offer.unwrap_or(Cpuid {
+            let recorder = phases
+                .as_ref()
+                .map(|phases| Recorder::new(&kvm, &mut fd, Arc::clone(phases)));
+            let offer = offer.unwrap_or(Cpuid {
                 features: Features(0),
                 ..Cpuid::default()
-            }));
+            });
+            let host = Host::with_reserved(offer, reserved.clone());
             vcpus.push(Vcpu {
                 fd,
                 host,
@@ -194,6 +203,7 @@ impl Machine {
             vm,
             serial,
             quit,
+            phases,
         })
     }
 
@@ -207,6 +217,7 @@ impl Machine {
             vm,
             serial,
             quit,
+            phases,
         } = self;
         // Only to interrupt KVM_RUN.
         register_signal_handler(SIGRTMIN(), on_signal)
@@ -268,6 +279,9 @@ impl Machine {
                 (Some(sum), Some(counted)) => sum.add(counted),
                 (none, counted) => *none = counted,
             }
+        }
+        if let (Some(phases), Some(stats)) = (&phases, &mut stats) {
+            phases.finish(stats);
         }
         drop(vm);
         match failed {

@@ -12,7 +12,7 @@ use super::machine::Outcome;
 use crate::abi::{Direction, Width};
 use crate::bus::Bus;
 use crate::devices::power::{PowerSwitch, Request};
-use crate::exits::{Event, Recorder};
+use crate::exits::{Event, MARK_PORT, Recorder};
 use crate::transport::{Host, answer};
 
 /// A vCPU with all it needs to run.
@@ -82,7 +82,7 @@ impl Vcpu {
             2 => Width::Word,
             _ => Width::Long,
         };
-        let mut batch = None;
+        let (mut batch, mut mark) = (None, None);
         {
             let mut bus = self.bus.lock().unwrap_or_else(PoisonError::into_inner);
             match direction {
@@ -96,6 +96,9 @@ impl Vcpu {
                 Direction::Out => {
                     // SAFETY: as above, and only for reading.
                     let data = unsafe { std::slice::from_raw_parts(data.cast_const(), len) };
+                    if let (MARK_PORT, [byte]) = (port, data) {
+                        mark = Some(*byte);
+                    }
                     match self.host.port_write(port, data, &self.memory, &mut *bus) {
                         Some(outcome) => batch = Some(outcome),
                         None => {
@@ -120,6 +123,9 @@ impl Vcpu {
             batch,
         };
         self.record(event, started);
+        if let (Some(byte), Some(recorder)) = (mark, &self.recorder) {
+            recorder.mark(byte);
+        }
         Ok(match self.power.requested() {
             None => Next::Enter,
             Some(Request::Off) => Next::Leave(Outcome::PowerOff),
