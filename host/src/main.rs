@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use xkvm_host::exits::{Hot, Stats, Symbols};
 use xkvm_host::vmm::machine::Image;
@@ -60,6 +60,9 @@ struct Run {
     /// How the guest may hand over its batches.
     #[arg(long, value_enum, default_value = "auto")]
     transport: TransportArg,
+    /// Add a second serial port, ttyS1, and write its output to this file.
+    #[arg(long, value_name = "FILE")]
+    serial2: Option<PathBuf>,
     /// Count exits, and write them to this file as JSON.
     #[arg(long, value_name = "FILE")]
     stats: Option<PathBuf>,
@@ -87,6 +90,9 @@ struct HotArgs {
     /// The guest kernel's vmlinux or System.map.
     #[arg(long, value_name = "FILE")]
     symbols: Option<PathBuf>,
+    /// One phase alone: 0 is the boot, up to the guest's first mark.
+    #[arg(long, value_name = "N")]
+    phase: Option<usize>,
     /// At most this many rows.
     #[arg(long, value_name = "N", default_value_t = 20)]
     top: usize,
@@ -132,6 +138,7 @@ fn run(args: &Run) -> Result<ExitCode> {
             TransportArg::Vmcall => Transport::Vmcall,
             TransportArg::Off => Transport::Off,
         },
+        serial2: args.serial2.clone(),
         stats: args.stats.is_some(),
     };
     let machine = Machine::new(&config, Box::new(io::stdout()))?;
@@ -170,7 +177,18 @@ fn hot(args: &HotArgs) -> Result<()> {
             .and_then(|file| Symbols::read(&file))
             .with_context(|| format!("cannot read symbols from {}", path.display()))?,
     };
-    let mut table = Hot::new(&stats, &symbols);
+    let stats = match args.phase {
+        None => &stats,
+        Some(n) => match stats.phases.get(n) {
+            Some(phase) => &phase.stats,
+            None => bail!(
+                "{} has {} phases, numbered from 0",
+                args.stats.display(),
+                stats.phases.len()
+            ),
+        },
+    };
+    let mut table = Hot::new(stats, &symbols);
     table.rows.truncate(args.top);
     if args.json {
         println!("{}", serde_json::to_string_pretty(&table)?);

@@ -346,3 +346,51 @@ fn marks_split_the_counts() {
     let json = serde_json::to_string(&stats).unwrap();
     assert_eq!(serde_json::from_str::<Stats>(&json).unwrap(), stats);
 }
+
+#[test]
+fn the_second_serial_port_writes_to_its_file() {
+    let to = |a: &mut CodeAssembler, port: u32, byte: char| {
+        a.mov(dx, port).unwrap();
+        a.mov(al, byte as u32).unwrap();
+        a.out(dx, al).unwrap();
+    };
+    let program = || {
+        let mut a = code();
+        to(&mut a, 0x2f8, 'r');
+        to(&mut a, 0x3f8, 'c');
+        to(&mut a, 0x2f8, 's');
+        // What a driver probes: the scratch register keeps its value where there is a port.
+        to(&mut a, 0x2ff, 'k');
+        a.in_(al, dx).unwrap();
+        a.mov(dx, 0x3f8u32).unwrap();
+        a.out(dx, al).unwrap();
+        power_off(&mut a);
+        a
+    };
+    let kept = Folder::new("serial2-file");
+    let path = kept.file("results", b"of the run before");
+    let second = |config: &mut Config, _: &Folder| config.serial2 = Some(path.clone());
+    let Some((_, said, _)) = run("serial2", program(), second) else {
+        return;
+    };
+    assert_eq!(said, "ck");
+    assert_eq!(fs::read(&path).unwrap(), b"rs");
+
+    // All ones are no text.
+    let mut config = Config {
+        kernel: kept.file("bzImage", &bzimage(program())),
+        memory: 32 << 20,
+        ..Config::default()
+    };
+    let console = Console::default();
+    let machine = Machine::new(&config, Box::new(console.clone())).unwrap();
+    machine.run(false).unwrap();
+    assert_eq!(*console.0.lock().unwrap(), b"c\xff", "without the option");
+
+    config.serial2 = Some(kept.file("file", b"").join("below"));
+    let error = Machine::new(&config, Box::new(io::sink())).unwrap_err();
+    assert!(
+        format!("{error:#}").contains("second serial port"),
+        "{error:#}"
+    );
+}

@@ -81,6 +81,8 @@ pub struct Config {
     pub disk_bus: DiskBus,
     /// What the guest is offered.
     pub transport: Transport,
+    /// Where the output of a second serial port goes; without it there is none.
+    pub serial2: Option<PathBuf>,
     /// Whether exits are counted.
     pub stats: bool,
 }
@@ -97,6 +99,7 @@ impl Default for Config {
             disks: Vec::new(),
             disk_bus: DiskBus::default(),
             transport: Transport::default(),
+            serial2: None,
             stats: false,
         }
     }
