@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use xkvm_host::exits::{Hot, Stats, Symbols};
 use xkvm_host::vmm::machine::Image;
-use xkvm_host::vmm::{Config, DiskBus, Machine, Outcome, Transport};
+use xkvm_host::vmm::{Config, DiskBus, Ended, Machine, Outcome, Transport};
 
 /// Small VMM that executes batched port I/O of patched Linux guests.
 #[derive(Parser)]
@@ -20,7 +20,7 @@ struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes of `run`: 0 the guest powered off, 1 error, 3 the guest asked for a reset, 4 it crashed \
-(triple fault or halt), 130 left with Ctrl-A x.";
+(triple fault or halt), 130 left with Ctrl-A x or by a signal.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -142,13 +142,13 @@ fn run(args: &Run) -> Result<ExitCode> {
         stats: args.stats.is_some(),
     };
     let machine = Machine::new(&config, Box::new(io::stdout()))?;
-    let (outcome, stats) = machine.run(true)?;
+    let Ended { outcome, stats } = machine.run(true)?;
     if let (Some(path), Some(stats)) = (&args.stats, &stats) {
         let json = serde_json::to_string_pretty(stats)?;
         fs::write(path, json + "\n").with_context(|| format!("cannot write {}", path.display()))?;
         eprintln!("xkvm: {} exits: {:?}", stats.exits, stats.by_reason());
     }
-    let (code, said) = match outcome {
+    let (code, said) = match outcome? {
         Outcome::PowerOff => (0, None),
         Outcome::Reset => (3, Some("the guest asked for a reset")),
         Outcome::TripleFault => (4, Some("the guest crashed: triple fault")),

@@ -15,7 +15,7 @@ use kvm_ioctls::Kvm;
 use xkvm_host::abi::{Entry, Width};
 use xkvm_host::exits::{MARK_PORT, Stats};
 use xkvm_host::vmm::machine::Image;
-use xkvm_host::vmm::{Config, DiskBus, Machine, Outcome, Transport};
+use xkvm_host::vmm::{Config, DiskBus, Ended, Machine, Outcome, Transport};
 
 #[derive(Clone, Default)]
 struct Console(Arc<Mutex<Vec<u8>>>);
@@ -70,9 +70,13 @@ fn run(
     let started = Instant::now();
     let machine = Machine::new(&config, Box::new(console.clone())).unwrap();
     eprintln!("ready to run after {:?}", started.elapsed());
-    let (outcome, stats) = machine.run(false).unwrap();
+    let Ended { outcome, stats } = machine.run(false).unwrap();
     let said = console.0.lock().unwrap().clone();
-    Some((outcome, String::from_utf8(said).unwrap(), stats.unwrap()))
+    Some((
+        outcome.unwrap(),
+        String::from_utf8(said).unwrap(),
+        stats.unwrap(),
+    ))
 }
 
 #[test]
@@ -384,7 +388,7 @@ fn the_second_serial_port_writes_to_its_file() {
     };
     let console = Console::default();
     let machine = Machine::new(&config, Box::new(console.clone())).unwrap();
-    machine.run(false).unwrap();
+    machine.run(false).unwrap().outcome.unwrap();
     assert_eq!(*console.0.lock().unwrap(), b"c\xff", "without the option");
 
     config.serial2 = Some(kept.file("file", b"").join("below"));

@@ -12,7 +12,7 @@ use kvm_bindings::{KVM_PIT_SPEAKER_DUMMY, kvm_pit_config};
 use kvm_ioctls::{Kvm, VmFd};
 use vmm_sys_util::signal::{Killable, SIGRTMIN, register_signal_handler};
 
-use super::console::{RawTerminal, feed};
+use super::console::{RawTerminal, feed, on_termination};
 use super::vcpu::Vcpu;
 use super::{acpi, board, boot, memory, offer};
 use crate::abi::{Cpuid, Features, IN_KERNEL_PORTS};
@@ -120,6 +120,15 @@ pub enum Outcome {
     Quit,
 }
 
+/// What a run left.
+#[derive(Debug)]
+pub struct Ended {
+    /// How it ended; an error when KVM failed, or could not emulate what the guest did.
+    pub outcome: Result<Outcome>,
+    /// What was counted, also then.
+    pub stats: Option<Stats>,
+}
+
 /// A VM, ready to run.
 #[derive(Debug)]
 pub struct Machine {
@@ -210,11 +219,11 @@ impl Machine {
         })
     }
 
-    /// Runs the VM to its end; `interactive`: feeds it standard input.
+    /// Runs the VM to its end; `interactive`: feeds it standard input, and a signal that would end the process ends the VM.
     ///
     /// # Errors
-    /// When KVM fails, or cannot emulate what the guest does.
-    pub fn run(self, interactive: bool) -> Result<(Outcome, Option<Stats>)> {
+    /// When the VM could not be run, or stopped.
+    pub fn run(self, interactive: bool) -> Result<Ended> {
         let Self {
             vcpus,
             vm,
@@ -230,10 +239,14 @@ impl Machine {
         let (send, end) = mpsc::channel();
         let _terminal = interactive.then(RawTerminal::new);
         if interactive {
-            let send = send.clone();
-            feed(serial, move || {
-                let _ = send.send(());
-            });
+            let leave = |send: mpsc::Sender<()>| {
+                move || {
+                    let _ = send.send(());
+                }
+            };
+            // Before any other thread: they inherit which signals are blocked.
+            on_termination(leave(send.clone()));
+            feed(serial, leave(send.clone()));
         }
         let mut threads = Vec::new();
         let mut failed = None;
@@ -287,10 +300,10 @@ impl Machine {
             phases.finish(stats);
         }
         drop(vm);
-        match failed {
-            Some(e) => Err(e),
-            None => Ok((outcome, stats)),
-        }
+        Ok(Ended {
+            outcome: failed.map_or(Ok(outcome), Err),
+            stats,
+        })
     }
 }
 

@@ -9,4 +9,4 @@ pub mod memory;
 pub mod offer;
 pub mod vcpu;
 
-pub use machine::{Config, DiskBus, Machine, Outcome, Transport};
+pub use machine::{Config, DiskBus, Ended, Machine, Outcome, Transport};
