@@ -60,6 +60,9 @@ struct Run {
     /// How the guest may hand over its batches.
     #[arg(long, value_enum, default_value = "auto")]
     transport: TransportArg,
+    /// Have KVM collect writes to the disks' registers: what it can do for a guest without patches.
+    #[arg(long)]
+    coalesced_pio: bool,
     /// Add a second serial port, ttyS1, and write its output to this file.
     #[arg(long, value_name = "FILE")]
     serial2: Option<PathBuf>,
@@ -138,6 +141,7 @@ fn run(args: &Run) -> Result<ExitCode> {
             TransportArg::Vmcall => Transport::Vmcall,
             TransportArg::Off => Transport::Off,
         },
+        coalesced_pio: args.coalesced_pio,
         serial2: args.serial2.clone(),
         stats: args.stats.is_some(),
     };

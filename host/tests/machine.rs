@@ -5,13 +5,14 @@ mod guest;
 
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use guest::{Folder, LOAD, PAGE, bzimage, code, power_off, ring, say};
 use iced_x86::code_asm::*;
-use kvm_ioctls::Kvm;
+use kvm_ioctls::{Cap, Kvm};
 use xkvm_host::abi::{Entry, Width};
 use xkvm_host::exits::{MARK_PORT, Stats};
 use xkvm_host::vmm::machine::Image;
@@ -397,4 +398,77 @@ fn the_second_serial_port_writes_to_its_file() {
         format!("{error:#}").contains("second serial port"),
         "{error:#}"
     );
+}
+
+/// An LBA48 command, where the order of the writes decides about the sector, with its registers collected by KVM or not.
+#[test]
+fn collected_registers_are_no_exits() {
+    // High bytes, low bytes: one sector, number 0x100_0002.
+    let registers: [(u32, u32); 10] = [
+        (1, 0),
+        (2, 0),
+        (3, 1),
+        (4, 0),
+        (5, 0),
+        (2, 1),
+        (3, 2),
+        (4, 0),
+        (5, 0),
+        (6, 0xe0),
+    ];
+    const SECTOR: u64 = 0x100_0002;
+    if Kvm::new().is_ok_and(|kvm| !kvm.check_extension(Cap::CoalescedPio)) {
+        eprintln!("SKIPPED: this KVM cannot collect port writes");
+        return;
+    }
+    for disk_bus in [DiskBus::Piix3, DiskBus::Legacy] {
+        let mut exits = Vec::new();
+        for coalesced_pio in [false, true] {
+            let mut a = code();
+            for (register, value) in registers.into_iter().chain([(7, 0x34)]) {
+                a.mov(dx, 0x1f0 + register).unwrap();
+                a.mov(al, value).unwrap();
+                a.out(dx, al).unwrap();
+            }
+            a.mov(dx, 0x1f0u32).unwrap();
+            a.mov(esi, LOAD as u32).unwrap();
+            a.mov(ecx, 256u32).unwrap();
+            a.rep().outsw().unwrap();
+            // Written, but never looked at: the end of the run has to see it.
+            a.mov(dx, 0x1f2u32).unwrap();
+            a.out(dx, al).unwrap();
+            power_off(&mut a);
+
+            let kept = Folder::new(&format!("collected-{disk_bus:?}"));
+            let image = kept.file("disk.img", &[]);
+            let disk = fs::File::options().write(true).open(&image).unwrap();
+            disk.set_len((SECTOR + 8) * 512).unwrap();
+            let mut sent = Vec::new();
+            let change = |config: &mut Config, _: &Folder| {
+                config.disk_bus = disk_bus;
+                config.coalesced_pio = coalesced_pio;
+                sent = fs::read(&config.kernel).unwrap().split_off(1024);
+                config.disks.push(Image {
+                    path: image.clone(),
+                    read_only: false,
+                });
+            };
+            let Some((outcome, _, stats)) = run("collected", a, change) else {
+                return;
+            };
+            assert_eq!(outcome, Outcome::PowerOff);
+            let mut written = vec![0; sent.len().min(512)];
+            let disk = fs::File::open(&image).unwrap();
+            disk.read_exact_at(&mut written, SECTOR * 512).unwrap();
+            assert_eq!(written, sent[..written.len()]);
+            let of = |ports: std::ops::RangeInclusive<u16>| {
+                let rows = stats.rows.iter();
+                rows.filter(|r| r.port.is_some_and(|p| ports.contains(&p)))
+                    .map(|r| r.exits)
+                    .sum::<u64>()
+            };
+            exits.push((of(0x1f1..=0x1f6), of(0x1f7..=0x1f7)));
+        }
+        assert_eq!(exits, [(11, 1), (0, 1)], "{disk_bus:?}");
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::ops::RangeInclusive;
 
 use anyhow::{Context, Result, bail};
 use kvm_ioctls::VmFd;
@@ -19,6 +20,9 @@ use crate::devices::power::PowerSwitch;
 use crate::devices::serial::{COM1, COM1_IRQ, COM2, COM2_IRQ, Serial};
 use crate::devices::shared::Shared;
 
+/// Of a channel's registers those whose writes have no effect before something else is looked at: features, count, address, device.
+/// Neither the data port nor the command register.
+const TASK_FILES: [RangeInclusive<u16>; 2] = [0x1f1..=0x1f6, 0x171..=0x176];
 const KEYBOARD_IRQ: u32 = 1;
 const IDE_IRQS: [u32; 2] = [14, 15];
 
@@ -27,6 +31,17 @@ fn irq(vm: &VmFd, gsi: u32) -> Result<EventFd> {
     vm.register_irqfd(&fd, gsi)
         .with_context(|| format!("cannot connect interrupt {gsi}"))?;
     Ok(fd)
+}
+
+/// Ports of `config`'s devices to which writes can wait until the guest exits the next time.
+pub fn collectable(config: &Config) -> Vec<RangeInclusive<u16>> {
+    // The second channel serves disks three and four; the legacy one is there for disks alone.
+    let channels = match (config.disk_bus, config.disks.len()) {
+        (DiskBus::Legacy, 0) => 0,
+        (DiskBus::Legacy, _) | (DiskBus::Piix3, 0..=2) => 1,
+        (DiskBus::Piix3, _) => 2,
+    };
+    TASK_FILES.into_iter().take(channels).collect()
 }
 
 /// The bus with all devices that `config` asks for; the first serial port also by itself, to be fed.

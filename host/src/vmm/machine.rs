@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -13,6 +13,8 @@ use kvm_ioctls::{Kvm, VmFd};
 use vmm_sys_util::signal::{Killable, SIGRTMIN, register_signal_handler};
 
 use super::console::{RawTerminal, feed, on_termination};
+use super::ring::Ring;
+use super::shared_bus::SharedBus;
 use super::vcpu::Vcpu;
 use super::{acpi, board, boot, memory, offer};
 use crate::abi::{Cpuid, Features, IN_KERNEL_PORTS};
@@ -81,6 +83,8 @@ pub struct Config {
     pub disk_bus: DiskBus,
     /// What the guest is offered.
     pub transport: Transport,
+    /// Whether KVM collects writes to the disks' registers, instead of leaving the guest for each.
+    pub coalesced_pio: bool,
     /// Where the output of a second serial port goes; without it there is none.
     pub serial2: Option<PathBuf>,
     /// Whether exits are counted.
@@ -99,6 +103,7 @@ impl Default for Config {
             disks: Vec::new(),
             disk_bus: DiskBus::default(),
             transport: Transport::default(),
+            coalesced_pio: false,
             serial2: None,
             stats: false,
         }
@@ -135,6 +140,7 @@ pub struct Machine {
     /// The first one boots; the others wait in KVM for it to start them.
     vcpus: Vec<Vcpu>,
     vm: VmFd,
+    bus: SharedBus,
     serial: Shared<Serial>,
     quit: Arc<AtomicBool>,
     phases: Option<Arc<Phases>>,
@@ -168,7 +174,7 @@ impl Machine {
         let offer = offer::offer(&vm, config.transport)?;
         let power = PowerSwitch::default();
         let (bus, serial) = board::devices(&vm, config, &memory, &power, console)?;
-        let (bus, quit) = (Arc::new(Mutex::new(bus)), Arc::default());
+        let (bus, quit) = (SharedBus::new(bus), Arc::default());
         acpi::write(&memory, config.disk_bus == DiskBus::Piix3, config.cpus)?;
         let entry = boot::load(
             &memory,
@@ -192,6 +198,9 @@ impl Machine {
                 fd.set_sregs(&sregs)?;
                 fd.set_regs(&regs)?;
             }
+            if id == 0 && config.coalesced_pio {
+                bus.collect(Ring::new(&vm, &fd, &board::collectable(config))?);
+            }
             let recorder = phases
                 .as_ref()
                 .map(|phases| Recorder::new(&kvm, &mut fd, Arc::clone(phases)));
@@ -203,7 +212,7 @@ impl Machine {
             vcpus.push(Vcpu {
                 fd,
                 host,
-                bus: Arc::clone(&bus),
+                bus: bus.clone(),
                 memory: memory.clone(),
                 power: power.clone(),
                 quit: Arc::clone(&quit),
@@ -213,6 +222,7 @@ impl Machine {
         Ok(Self {
             vcpus,
             vm,
+            bus,
             serial,
             quit,
             phases,
@@ -227,6 +237,7 @@ impl Machine {
         let Self {
             vcpus,
             vm,
+            bus,
             serial,
             quit,
             phases,
@@ -296,6 +307,8 @@ impl Machine {
                 (none, counted) => *none = counted,
             }
         }
+        // What the guest wrote last may not have caused an exit.
+        drop(bus.lock());
         if let (Some(phases), Some(stats)) = (&phases, &mut stats) {
             phases.finish(stats);
         }
