@@ -405,5 +405,26 @@ mod tests {
             .collect();
         assert_eq!(rows, [(0x200, 7, 70), (0x100, 5, 50), (0x300, 1, 10)]);
         assert_eq!(all.by_reason()["out"], all.exits);
+
+        // One vCPU has come further than the other.
+        let phases = |exits: &[u64]| Stats {
+            phases: exits
+                .iter()
+                .map(|&n| Phase {
+                    mark: None,
+                    stats: stats(&[(0x100, n)], 6),
+                })
+                .collect(),
+            ..Stats::default()
+        };
+        for (mut one, other) in [
+            (phases(&[1, 2, 3]), phases(&[10])),
+            (phases(&[10]), phases(&[1, 2, 3])),
+        ] {
+            one.add(other);
+            let exits: Vec<_> = one.phases.iter().map(|p| p.stats.exits).collect();
+            assert_eq!(exits, [11, 2, 3]);
+            assert_eq!(one.phases[0].stats.rows.len(), 1);
+        }
     }
 }
