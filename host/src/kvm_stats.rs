@@ -13,6 +13,10 @@ const KVM_GET_STATS_FD: std::ffi::c_ulong = 0xaece;
 const HEADER: usize = 24;
 const DESCRIPTOR: usize = 16;
 
+/// Bits of a descriptor's flags: how the value behaves.
+const TYPE: u32 = 0xf;
+const CUMULATIVE: u32 = 0;
+
 /// More than any kernel has; bounds what a broken header can make us allocate.
 const MOST_DESCRIPTORS: usize = 4096;
 const LONGEST_NAME: usize = 256;
@@ -22,8 +26,17 @@ const LONGEST_NAME: usize = 256;
 pub struct KvmStats {
     file: File,
     data_offset: u64,
-    /// Name, offset in the data. Histograms are left out.
-    counters: Vec<(String, u64)>,
+    /// Histograms are left out.
+    counters: Vec<Counter>,
+}
+
+#[derive(Debug)]
+struct Counter {
+    name: String,
+    /// In the data.
+    offset: u64,
+    /// It only grows.
+    sum: bool,
 }
 
 impl KvmStats {
@@ -57,7 +70,11 @@ impl KvmStats {
                 let name = d.get(DESCRIPTOR..).unwrap_or_default();
                 let name = name.split(|&b| b == 0).next().unwrap_or_default();
                 let name = String::from_utf8_lossy(name).into_owned();
-                (name, u64::from(word(d, 8)))
+                Counter {
+                    name,
+                    offset: word(d, 8).into(),
+                    sum: word(d, 0) & TYPE == CUMULATIVE,
+                }
             })
             .collect();
         Ok(Self {
@@ -72,13 +89,26 @@ impl KvmStats {
     /// # Errors
     /// When the VM is gone.
     pub fn read(&self) -> io::Result<BTreeMap<String, u64>> {
+        self.read_those(|_| true)
+    }
+
+    /// As [`KvmStats::read`], without states and peaks: of two readings the difference means something.
+    ///
+    /// # Errors
+    /// When the VM is gone.
+    pub fn read_sums(&self) -> io::Result<BTreeMap<String, u64>> {
+        self.read_those(|counter| counter.sum)
+    }
+
+    fn read_those(&self, wanted: impl Fn(&Counter) -> bool) -> io::Result<BTreeMap<String, u64>> {
         self.counters
             .iter()
-            .map(|(name, offset)| {
+            .filter(|counter| wanted(counter))
+            .map(|counter| {
                 let mut value = [0; 8];
                 self.file
-                    .read_exact_at(&mut value, self.data_offset + offset)?;
-                Ok((name.clone(), u64::from_ne_bytes(value)))
+                    .read_exact_at(&mut value, self.data_offset + counter.offset)?;
+                Ok((counter.name.clone(), u64::from_ne_bytes(value)))
             })
             .collect()
     }

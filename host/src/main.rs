@@ -5,11 +5,11 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use xkvm_host::exits::{Hot, Stats, Symbols};
 use xkvm_host::vmm::machine::Image;
-use xkvm_host::vmm::{Config, DiskBus, Machine, Outcome, Transport};
+use xkvm_host::vmm::{Config, DiskBus, Ended, Machine, Outcome, Transport};
 
 /// Small VMM that executes batched port I/O of patched Linux guests.
 #[derive(Parser)]
@@ -20,7 +20,7 @@ struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes of `run`: 0 the guest powered off, 1 error, 3 the guest asked for a reset, 4 it crashed \
-(triple fault or halt), 130 left with Ctrl-A x.";
+(triple fault or halt), 130 left with Ctrl-A x or by a signal.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -60,6 +60,12 @@ struct Run {
     /// How the guest may hand over its batches.
     #[arg(long, value_enum, default_value = "auto")]
     transport: TransportArg,
+    /// Have KVM collect writes to the disks' registers: what it can do for a guest without patches.
+    #[arg(long)]
+    coalesced_pio: bool,
+    /// Add a second serial port, ttyS1, and write its output to this file.
+    #[arg(long, value_name = "FILE")]
+    serial2: Option<PathBuf>,
     /// Count exits, and write them to this file as JSON.
     #[arg(long, value_name = "FILE")]
     stats: Option<PathBuf>,
@@ -87,6 +93,9 @@ struct HotArgs {
     /// The guest kernel's vmlinux or System.map.
     #[arg(long, value_name = "FILE")]
     symbols: Option<PathBuf>,
+    /// One phase alone: 0 is the boot, up to the guest's first mark.
+    #[arg(long, value_name = "N")]
+    phase: Option<usize>,
     /// At most this many rows.
     #[arg(long, value_name = "N", default_value_t = 20)]
     top: usize,
@@ -132,16 +141,18 @@ fn run(args: &Run) -> Result<ExitCode> {
             TransportArg::Vmcall => Transport::Vmcall,
             TransportArg::Off => Transport::Off,
         },
+        coalesced_pio: args.coalesced_pio,
+        serial2: args.serial2.clone(),
         stats: args.stats.is_some(),
     };
     let machine = Machine::new(&config, Box::new(io::stdout()))?;
-    let (outcome, stats) = machine.run(true)?;
+    let Ended { outcome, stats } = machine.run(true)?;
     if let (Some(path), Some(stats)) = (&args.stats, &stats) {
         let json = serde_json::to_string_pretty(stats)?;
         fs::write(path, json + "\n").with_context(|| format!("cannot write {}", path.display()))?;
         eprintln!("xkvm: {} exits: {:?}", stats.exits, stats.by_reason());
     }
-    let (code, said) = match outcome {
+    let (code, said) = match outcome? {
         Outcome::PowerOff => (0, None),
         Outcome::Reset => (3, Some("the guest asked for a reset")),
         Outcome::TripleFault => (4, Some("the guest crashed: triple fault")),
@@ -170,7 +181,18 @@ fn hot(args: &HotArgs) -> Result<()> {
             .and_then(|file| Symbols::read(&file))
             .with_context(|| format!("cannot read symbols from {}", path.display()))?,
     };
-    let mut table = Hot::new(&stats, &symbols);
+    let stats = match args.phase {
+        None => &stats,
+        Some(n) => match stats.phases.get(n) {
+            Some(phase) => &phase.stats,
+            None => bail!(
+                "{} has {} phases, numbered from 0",
+                args.stats.display(),
+                stats.phases.len()
+            ),
+        },
+    };
+    let mut table = Hot::new(stats, &symbols);
     table.rows.truncate(args.top);
     if args.json {
         println!("{}", serde_json::to_string_pretty(&table)?);

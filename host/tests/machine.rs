@@ -5,17 +5,18 @@ mod guest;
 
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use guest::{Folder, LOAD, PAGE, bzimage, code, power_off, ring, say};
 use iced_x86::code_asm::*;
-use kvm_ioctls::Kvm;
+use kvm_ioctls::{Cap, Kvm};
 use xkvm_host::abi::{Entry, Width};
-use xkvm_host::exits::Stats;
+use xkvm_host::exits::{MARK_PORT, Stats};
 use xkvm_host::vmm::machine::Image;
-use xkvm_host::vmm::{Config, DiskBus, Machine, Outcome, Transport};
+use xkvm_host::vmm::{Config, DiskBus, Ended, Machine, Outcome, Transport};
 
 #[derive(Clone, Default)]
 struct Console(Arc<Mutex<Vec<u8>>>);
@@ -70,9 +71,13 @@ fn run(
     let started = Instant::now();
     let machine = Machine::new(&config, Box::new(console.clone())).unwrap();
     eprintln!("ready to run after {:?}", started.elapsed());
-    let (outcome, stats) = machine.run(false).unwrap();
+    let Ended { outcome, stats } = machine.run(false).unwrap();
     let said = console.0.lock().unwrap().clone();
-    Some((outcome, String::from_utf8(said).unwrap(), stats.unwrap()))
+    Some((
+        outcome.unwrap(),
+        String::from_utf8(said).unwrap(),
+        stats.unwrap(),
+    ))
 }
 
 #[test]
@@ -274,4 +279,196 @@ fn a_second_cpu_is_started_and_ends_the_vm() {
     };
     assert_eq!((outcome, said.as_str()), (Outcome::PowerOff, "12"));
     assert_eq!(stats.by_reason()["out"], 3, "of both");
+}
+
+/// What the marks of a guest separate: all counts of the phases together are those of the run.
+#[test]
+fn marks_split_the_counts() {
+    let mark = |a: &mut CodeAssembler, byte: u32| {
+        a.mov(dx, u32::from(MARK_PORT)).unwrap();
+        a.mov(al, byte).unwrap();
+        a.out(dx, al).unwrap();
+    };
+    let output = |port| Entry::output(Width::Byte, port, 0x62);
+    let mut a = code();
+    say(&mut a, "a");
+    mark(&mut a, 7);
+    ring(&mut a, &[output(0x3f8), output(0x3f8), output(0x3f8)]);
+    say(&mut a, "c");
+    mark(&mut a, 9);
+    // Refused as a whole; a wider write is no mark.
+    ring(&mut a, &[output(0x3f8), output(MARK_PORT)]);
+    a.mov(dx, u32::from(MARK_PORT)).unwrap();
+    a.out(dx, eax).unwrap();
+    power_off(&mut a);
+    let Some((outcome, said, stats)) = run("phases", a, |_, _| ()) else {
+        return;
+    };
+    assert_eq!((outcome, said.as_str()), (Outcome::PowerOff, "abbbc"));
+    let phases: Vec<_> = stats
+        .phases
+        .iter()
+        .map(|phase| (phase.mark, phase.stats.exits))
+        .collect();
+    assert_eq!(phases, [(None, 2), (Some(7), 3), (Some(9), 3)]);
+    let of = |n: usize| &stats.phases[n].stats;
+    assert_eq!(of(1).batches, [(3, 1)].into());
+    assert_eq!(
+        (of(2).batches.len(), &of(2).refused),
+        (0, &[(-1, 1)].into())
+    );
+    let rows = |stats: &Stats, port| stats.rows.iter().filter(|r| r.port == Some(port)).count();
+    let marks = [of(0), of(1), of(2), &stats].map(|stats| rows(stats, MARK_PORT));
+    assert_eq!(marks, [1, 1, 1, 3], "a mark is the end of its phase");
+
+    let mut sum = Stats::default();
+    for phase in &stats.phases {
+        assert!(phase.stats.wall_nanoseconds >= phase.stats.nanoseconds);
+        sum.wall_nanoseconds += phase.stats.wall_nanoseconds;
+        let mut stats = phase.stats.clone();
+        stats.wall_nanoseconds = 0;
+        sum.add(stats);
+    }
+    assert_eq!(
+        (sum.exits, sum.nanoseconds),
+        (stats.exits, stats.nanoseconds)
+    );
+    assert_eq!(
+        (&sum.rows, &sum.batches, &sum.refused),
+        (&stats.rows, &stats.batches, &stats.refused)
+    );
+    if stats.kvm.is_empty() {
+        eprintln!("SKIPPED: this KVM has no KVM_GET_STATS_FD");
+        return;
+    }
+    for (name, value) in &sum.kvm {
+        assert_eq!(stats.kvm[name], *value, "{name}");
+    }
+    // KVM also counts what it handles itself.
+    for phase in &stats.phases {
+        assert!(phase.stats.kvm["exits"] >= phase.stats.exits, "{phase:?}");
+    }
+    let json = serde_json::to_string(&stats).unwrap();
+    assert_eq!(serde_json::from_str::<Stats>(&json).unwrap(), stats);
+}
+
+#[test]
+fn the_second_serial_port_writes_to_its_file() {
+    let to = |a: &mut CodeAssembler, port: u32, byte: char| {
+        a.mov(dx, port).unwrap();
+        a.mov(al, byte as u32).unwrap();
+        a.out(dx, al).unwrap();
+    };
+    let program = || {
+        let mut a = code();
+        to(&mut a, 0x2f8, 'r');
+        to(&mut a, 0x3f8, 'c');
+        to(&mut a, 0x2f8, 's');
+        // What a driver probes: the scratch register keeps its value where there is a port.
+        to(&mut a, 0x2ff, 'k');
+        a.in_(al, dx).unwrap();
+        a.mov(dx, 0x3f8u32).unwrap();
+        a.out(dx, al).unwrap();
+        power_off(&mut a);
+        a
+    };
+    let kept = Folder::new("serial2-file");
+    let path = kept.file("results", b"of the run before");
+    let second = |config: &mut Config, _: &Folder| config.serial2 = Some(path.clone());
+    let Some((_, said, _)) = run("serial2", program(), second) else {
+        return;
+    };
+    assert_eq!(said, "ck");
+    assert_eq!(fs::read(&path).unwrap(), b"rs");
+
+    // All ones are no text.
+    let mut config = Config {
+        kernel: kept.file("bzImage", &bzimage(program())),
+        memory: 32 << 20,
+        ..Config::default()
+    };
+    let console = Console::default();
+    let machine = Machine::new(&config, Box::new(console.clone())).unwrap();
+    machine.run(false).unwrap().outcome.unwrap();
+    assert_eq!(*console.0.lock().unwrap(), b"c\xff", "without the option");
+
+    config.serial2 = Some(kept.file("file", b"").join("below"));
+    let error = Machine::new(&config, Box::new(io::sink())).unwrap_err();
+    assert!(
+        format!("{error:#}").contains("second serial port"),
+        "{error:#}"
+    );
+}
+
+/// An LBA48 command, where the order of the writes decides about the sector, with its registers collected by KVM or not.
+#[test]
+fn collected_registers_are_no_exits() {
+    // High bytes, low bytes: one sector, number 0x100_0002.
+    let registers: [(u32, u32); 10] = [
+        (1, 0),
+        (2, 0),
+        (3, 1),
+        (4, 0),
+        (5, 0),
+        (2, 1),
+        (3, 2),
+        (4, 0),
+        (5, 0),
+        (6, 0xe0),
+    ];
+    const SECTOR: u64 = 0x100_0002;
+    if Kvm::new().is_ok_and(|kvm| !kvm.check_extension(Cap::CoalescedPio)) {
+        eprintln!("SKIPPED: this KVM cannot collect port writes");
+        return;
+    }
+    for disk_bus in [DiskBus::Piix3, DiskBus::Legacy] {
+        let mut exits = Vec::new();
+        for coalesced_pio in [false, true] {
+            let mut a = code();
+            for (register, value) in registers.into_iter().chain([(7, 0x34)]) {
+                a.mov(dx, 0x1f0 + register).unwrap();
+                a.mov(al, value).unwrap();
+                a.out(dx, al).unwrap();
+            }
+            a.mov(dx, 0x1f0u32).unwrap();
+            a.mov(esi, LOAD as u32).unwrap();
+            a.mov(ecx, 256u32).unwrap();
+            a.rep().outsw().unwrap();
+            // Written, but never looked at: the end of the run has to see it.
+            a.mov(dx, 0x1f2u32).unwrap();
+            a.out(dx, al).unwrap();
+            power_off(&mut a);
+
+            let kept = Folder::new(&format!("collected-{disk_bus:?}"));
+            let image = kept.file("disk.img", &[]);
+            let disk = fs::File::options().write(true).open(&image).unwrap();
+            disk.set_len((SECTOR + 8) * 512).unwrap();
+            let mut sent = Vec::new();
+            let change = |config: &mut Config, _: &Folder| {
+                config.disk_bus = disk_bus;
+                config.coalesced_pio = coalesced_pio;
+                sent = fs::read(&config.kernel).unwrap().split_off(1024);
+                config.disks.push(Image {
+                    path: image.clone(),
+                    read_only: false,
+                });
+            };
+            let Some((outcome, _, stats)) = run("collected", a, change) else {
+                return;
+            };
+            assert_eq!(outcome, Outcome::PowerOff);
+            let mut written = vec![0; sent.len().min(512)];
+            let disk = fs::File::open(&image).unwrap();
+            disk.read_exact_at(&mut written, SECTOR * 512).unwrap();
+            assert_eq!(written, sent[..written.len()]);
+            let of = |ports: std::ops::RangeInclusive<u16>| {
+                let rows = stats.rows.iter();
+                rows.filter(|r| r.port.is_some_and(|p| ports.contains(&p)))
+                    .map(|r| r.exits)
+                    .sum::<u64>()
+            };
+            exits.push((of(0x1f1..=0x1f6), of(0x1f7..=0x1f7)));
+        }
+        assert_eq!(exits, [(11, 1), (0, 1)], "{disk_bus:?}");
+    }
 }

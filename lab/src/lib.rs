@@ -12,6 +12,7 @@ pub mod cache;
 pub mod console;
 pub mod initramfs;
 pub mod kernel;
+pub mod kvm_host;
 pub mod peer;
 pub mod qemu;
 pub mod run;

@@ -1,4 +1,4 @@
-//! The first serial port, on vm-superio.
+//! The serial ports, on vm-superio.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -14,6 +14,10 @@ use crate::bus::PortDevice;
 pub const COM1: u16 = 0x3f8;
 /// Its interrupt.
 pub const COM1_IRQ: u32 = 4;
+/// As [`COM1`], of the second one.
+pub const COM2: u16 = 0x2f8;
+/// Its interrupt.
+pub const COM2_IRQ: u32 = 3;
 
 struct Edge(EventFd);
 

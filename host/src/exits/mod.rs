@@ -2,9 +2,11 @@
 
 mod caller;
 mod hot;
+mod phases;
 mod record;
 mod symbols;
 
 pub use hot::{Hot, HotRow};
+pub use phases::{MARK_PORT, Phase, Phases};
 pub use record::{Event, ExitRow, Recorder, Stats};
 pub use symbols::Symbols;

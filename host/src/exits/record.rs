@@ -1,6 +1,7 @@
 //! Counting.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kvm_ioctls::{Cap, Kvm, SyncReg, VcpuFd};
@@ -8,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use vm_memory::GuestMemoryMmap;
 
 use super::caller::Callers;
+use super::{Phase, Phases};
 use crate::abi::{Direction, Width};
 use crate::kvm_stats::KvmStats;
 use crate::transport::{Outcome, answer};
@@ -45,7 +47,7 @@ pub enum Event {
     Other,
 }
 
-/// Places told apart at most; the exits of others are counted as from address 0.
+/// Places told apart at most, in all phases together; other exits are counted without port, as from address 0.
 const MOST: usize = 1 << 16;
 
 /// What exits are counted by.
@@ -106,6 +108,9 @@ pub struct Stats {
     pub kvm: BTreeMap<String, u64>,
     /// By place, most frequent first.
     pub rows: Vec<ExitRow>,
+    /// The same from one mark of the guest to the next, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub phases: Vec<Phase>,
 }
 
 impl Stats {
@@ -147,6 +152,12 @@ impl Stats {
             same
         });
         self.sort();
+        if self.phases.len() < other.phases.len() {
+            self.phases.resize_with(other.phases.len(), Phase::default);
+        }
+        for (phase, other) in self.phases.iter_mut().zip(other.phases) {
+            phase.stats.add(other.stats);
+        }
     }
 
     fn sort(&mut self) {
@@ -158,26 +169,31 @@ impl Stats {
 /// Counts the exits of one vCPU.
 #[derive(Debug)]
 pub struct Recorder {
-    counts: HashMap<Key, Count>,
+    /// By phase, as far as this vCPU has come.
+    counts: Vec<Counts>,
+    /// Places in all of them.
+    places: usize,
+    phases: Arc<Phases>,
     callers: Callers,
-    stats: Stats,
     /// KVM puts the registers into kvm_run at each exit, which is cheaper than asking.
     synced: bool,
     started: Instant,
 }
 
 impl Recorder {
-    /// Starts to count.
-    pub fn new(kvm: &Kvm, vcpu: &mut VcpuFd) -> Self {
+    /// Starts to count; `phases` are those of all vCPUs.
+    pub fn new(kvm: &Kvm, vcpu: &mut VcpuFd, phases: Arc<Phases>) -> Self {
         let synced = kvm.check_extension(Cap::SyncRegs);
         if synced {
             vcpu.set_sync_valid_reg(SyncReg::Register);
             vcpu.set_sync_valid_reg(SyncReg::SystemRegister);
         }
+        phases.watch(vcpu);
         Self {
-            counts: HashMap::new(),
+            counts: Vec::new(),
+            places: 0,
+            phases,
             callers: Callers::default(),
-            stats: Stats::default(),
             synced,
             started: Instant::now(),
         }
@@ -201,12 +217,19 @@ impl Recorder {
             }
         };
         let caller = self.callers.find(memory, &regs, &sregs);
+        let phase = self.phases.current();
+        if self.counts.len() <= phase {
+            self.counts.resize_with(phase + 1, Counts::default);
+        }
+        let Some(counts) = self.counts.get_mut(phase) else {
+            return;
+        };
         let (reason, port, width, elements) = match event {
             Event::Port {
                 port,
                 batch: Some(batch),
                 ..
-            } => ("batch", Some(port), None, self.batch(&batch)),
+            } => ("batch", Some(port), None, counts.batch(&batch)),
             Event::Port {
                 port,
                 direction,
@@ -229,7 +252,7 @@ impl Recorder {
             }
             Event::Hypercall {
                 batch: Some(batch), ..
-            } => ("batch", None, None, self.batch(&batch)),
+            } => ("batch", None, None, counts.batch(&batch)),
             Event::Hypercall { .. } => ("hypercall", None, None, 1),
             Event::Mmio => ("mmio", None, None, 1),
             Event::Halt => ("halt", None, None, 1),
@@ -245,58 +268,96 @@ impl Recorder {
         };
         let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         // A hostile guest must not fill our memory with places.
-        let key = match self.counts.len() {
-            MOST.. if !self.counts.contains_key(&key) => Key {
+        let key = match self.places {
+            MOST.. if !counts.places.contains_key(&key) => Key {
+                reason,
+                port: None,
+                width: None,
                 rip: 0,
                 caller: None,
-                ..key
             },
             _ => key,
         };
-        let count = self.counts.entry(key).or_default();
+        let count = counts.places.entry(key).or_insert_with(|| {
+            self.places += 1;
+            Count::default()
+        });
         count.exits += 1;
         count.nanoseconds += nanoseconds;
         count.elements += elements;
-        self.stats.exits += 1;
-        self.stats.nanoseconds += nanoseconds;
+        counts.exits += 1;
+        counts.nanoseconds += nanoseconds;
     }
 
+    /// The guest marks: what is recorded from now on, by any vCPU, belongs to the next phase.
+    pub fn mark(&self, byte: u8) {
+        self.phases.mark(byte);
+    }
+
+    /// The result, with KVM's own counters. Those of the phases are not in it: [`Phases::finish`] adds them to the sum of all vCPUs.
+    pub fn finish(self, vcpu: &VcpuFd) -> Stats {
+        let mut all = Stats {
+            wall_nanoseconds: u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX),
+            kvm: KvmStats::open(vcpu)
+                .and_then(|stats| stats.read())
+                .unwrap_or_default(),
+            ..Stats::default()
+        };
+        for counts in self.counts {
+            let stats = counts.stats();
+            all.add(stats.clone());
+            all.phases.push(Phase { mark: None, stats });
+        }
+        all
+    }
+}
+
+/// What one vCPU did in one phase.
+#[derive(Debug, Default)]
+struct Counts {
+    exits: u64,
+    nanoseconds: u64,
+    batches: BTreeMap<usize, u64>,
+    refused: BTreeMap<i32, u64>,
+    places: HashMap<Key, Count>,
+}
+
+impl Counts {
+    /// Counts a batch; returns its entries.
     fn batch(&mut self, outcome: &Outcome) -> u64 {
         match outcome {
             Ok(entries) => {
-                *self.stats.batches.entry(*entries).or_default() += 1;
+                *self.batches.entry(*entries).or_default() += 1;
                 *entries as u64
             }
             Err(_) => {
-                *self.stats.refused.entry(answer(outcome)).or_default() += 1;
+                *self.refused.entry(answer(outcome)).or_default() += 1;
                 0
             }
         }
     }
 
-    /// The result, with KVM's own counters.
-    pub fn finish(mut self, vcpu: &VcpuFd) -> Stats {
-        self.stats.wall_nanoseconds =
-            u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.stats.kvm = KvmStats::open(vcpu)
-            .and_then(|stats| stats.read())
-            .unwrap_or_default();
-        self.stats.rows = self
-            .counts
-            .into_iter()
-            .map(|(key, count)| ExitRow {
-                reason: key.reason.to_owned(),
-                port: key.port,
-                width: key.width,
-                rip: key.rip,
-                caller: key.caller,
-                exits: count.exits,
-                nanoseconds: count.nanoseconds,
-                elements: count.elements,
-            })
-            .collect();
-        self.stats.sort();
-        self.stats
+    fn stats(self) -> Stats {
+        let rows = self.places.into_iter().map(|(key, count)| ExitRow {
+            reason: key.reason.to_owned(),
+            port: key.port,
+            width: key.width,
+            rip: key.rip,
+            caller: key.caller,
+            exits: count.exits,
+            nanoseconds: count.nanoseconds,
+            elements: count.elements,
+        });
+        let mut stats = Stats {
+            exits: self.exits,
+            nanoseconds: self.nanoseconds,
+            batches: self.batches,
+            refused: self.refused,
+            rows: rows.collect(),
+            ..Stats::default()
+        };
+        stats.sort();
+        stats
     }
 }
 
@@ -344,5 +405,26 @@ mod tests {
             .collect();
         assert_eq!(rows, [(0x200, 7, 70), (0x100, 5, 50), (0x300, 1, 10)]);
         assert_eq!(all.by_reason()["out"], all.exits);
+
+        // One vCPU has come further than the other.
+        let phases = |exits: &[u64]| Stats {
+            phases: exits
+                .iter()
+                .map(|&n| Phase {
+                    mark: None,
+                    stats: stats(&[(0x100, n)], 6),
+                })
+                .collect(),
+            ..Stats::default()
+        };
+        for (mut one, other) in [
+            (phases(&[1, 2, 3]), phases(&[10])),
+            (phases(&[10]), phases(&[1, 2, 3])),
+        ] {
+            one.add(other);
+            let exits: Vec<_> = one.phases.iter().map(|p| p.stats.exits).collect();
+            assert_eq!(exits, [11, 2, 3]);
+            assert_eq!(one.phases[0].stats.rows.len(), 1);
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! The devices, and where they are.
 
+use std::fs::File;
 use std::io::Write;
+use std::ops::RangeInclusive;
 
 use anyhow::{Context, Result, bail};
 use kvm_ioctls::VmFd;
@@ -15,9 +17,12 @@ use crate::devices::i8042::{self, I8042};
 use crate::devices::piix3::{Piix3, WINDOW};
 use crate::devices::pm::{PM_BASE, PM_LEN, Pm};
 use crate::devices::power::PowerSwitch;
-use crate::devices::serial::{COM1, COM1_IRQ, Serial};
+use crate::devices::serial::{COM1, COM1_IRQ, COM2, COM2_IRQ, Serial};
 use crate::devices::shared::Shared;
 
+/// Of a channel's registers those whose writes have no effect before something else is looked at: features, count, address, device.
+/// Neither the data port nor the command register.
+const TASK_FILES: [RangeInclusive<u16>; 2] = [0x1f1..=0x1f6, 0x171..=0x176];
 const KEYBOARD_IRQ: u32 = 1;
 const IDE_IRQS: [u32; 2] = [14, 15];
 
@@ -28,10 +33,21 @@ fn irq(vm: &VmFd, gsi: u32) -> Result<EventFd> {
     Ok(fd)
 }
 
-/// The bus with all devices that `config` asks for; the serial port also by itself, to be fed.
+/// Ports of `config`'s devices to which writes can wait until the guest exits the next time.
+pub fn collectable(config: &Config) -> Vec<RangeInclusive<u16>> {
+    // The second channel serves disks three and four; the legacy one is there for disks alone.
+    let channels = match (config.disk_bus, config.disks.len()) {
+        (DiskBus::Legacy, 0) => 0,
+        (DiskBus::Legacy, _) | (DiskBus::Piix3, 0..=2) => 1,
+        (DiskBus::Piix3, _) => 2,
+    };
+    TASK_FILES.into_iter().take(channels).collect()
+}
+
+/// The bus with all devices that `config` asks for; the first serial port also by itself, to be fed.
 ///
 /// # Errors
-/// When a disk cannot be opened, there are too many, or KVM refuses an interrupt line.
+/// When a disk or the second serial port's file cannot be opened, there are too many, or KVM refuses an interrupt line.
 pub fn devices(
     vm: &VmFd,
     config: &Config,
@@ -43,6 +59,12 @@ pub fn devices(
     let serial = Shared::new(Serial::new(irq(vm, COM1_IRQ)?, console));
     let id = bus.add(serial.clone());
     bus.claim(id, COM1..=COM1 + 7)?;
+    if let Some(path) = &config.serial2 {
+        let file = File::create(path)
+            .with_context(|| format!("cannot write the second serial port's {}", path.display()))?;
+        let id = bus.add(Serial::new(irq(vm, COM2_IRQ)?, Box::new(file)));
+        bus.claim(id, COM2..=COM2 + 7)?;
+    }
     let id = bus.add(I8042::new(power.clone(), irq(vm, KEYBOARD_IRQ)?));
     bus.claim(id, i8042::DATA..=i8042::DATA)?;
     bus.claim(id, i8042::COMMAND..=i8042::COMMAND)?;

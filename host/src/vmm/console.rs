@@ -52,6 +52,27 @@ impl Drop for RawTerminal {
     }
 }
 
+/// Calls `leave` when the process is asked to end, instead of ending it. Threads that are started later leave the signals alone.
+pub fn on_termination(leave: impl FnOnce() + Send + 'static) {
+    // SAFETY: an all-zero sigset_t is valid for sigemptyset to write to, and these calls only read and write it.
+    let set = unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&mut set);
+        for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
+            libc::sigaddset(&mut set, signal);
+        }
+        libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut());
+        set
+    };
+    thread::spawn(move || {
+        let mut signal = 0;
+        // SAFETY: the set was initialised above, and only `signal` is written.
+        if unsafe { libc::sigwait(&set, &mut signal) } == 0 {
+            leave();
+        }
+    });
+}
+
 const CTRL_A: u8 = 1;
 
 /// What typed bytes mean: `Ctrl-A x` leaves, `Ctrl-A Ctrl-A` is one Ctrl-A.

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -12,14 +12,16 @@ use kvm_bindings::{KVM_PIT_SPEAKER_DUMMY, kvm_pit_config};
 use kvm_ioctls::{Kvm, VmFd};
 use vmm_sys_util::signal::{Killable, SIGRTMIN, register_signal_handler};
 
-use super::console::{RawTerminal, feed};
+use super::console::{RawTerminal, feed, on_termination};
+use super::ring::Ring;
+use super::shared_bus::SharedBus;
 use super::vcpu::Vcpu;
 use super::{acpi, board, boot, memory, offer};
-use crate::abi::{Cpuid, Features};
+use crate::abi::{Cpuid, Features, IN_KERNEL_PORTS};
 use crate::devices::power::PowerSwitch;
 use crate::devices::serial::Serial;
 use crate::devices::shared::Shared;
-use crate::exits::{Recorder, Stats};
+use crate::exits::{MARK_PORT, Phases, Recorder, Stats};
 use crate::transport::Host;
 
 /// Where KVM may put its task state on Intel: below the BIOS, out of all RAM.
@@ -81,6 +83,10 @@ pub struct Config {
     pub disk_bus: DiskBus,
     /// What the guest is offered.
     pub transport: Transport,
+    /// Whether KVM collects writes to the disks' registers, instead of leaving the guest for each.
+    pub coalesced_pio: bool,
+    /// Where the output of a second serial port goes; without it there is none.
+    pub serial2: Option<PathBuf>,
     /// Whether exits are counted.
     pub stats: bool,
 }
@@ -97,6 +103,8 @@ impl Default for Config {
             disks: Vec::new(),
             disk_bus: DiskBus::default(),
             transport: Transport::default(),
+            coalesced_pio: false,
+            serial2: None,
             stats: false,
         }
     }
@@ -117,14 +125,25 @@ pub enum Outcome {
     Quit,
 }
 
+/// What a run left.
+#[derive(Debug)]
+pub struct Ended {
+    /// How it ended; an error when KVM failed, or could not emulate what the guest did.
+    pub outcome: Result<Outcome>,
+    /// What was counted, also then.
+    pub stats: Option<Stats>,
+}
+
 /// A VM, ready to run.
 #[derive(Debug)]
 pub struct Machine {
     /// The first one boots; the others wait in KVM for it to start them.
     vcpus: Vec<Vcpu>,
     vm: VmFd,
+    bus: SharedBus,
     serial: Shared<Serial>,
     quit: Arc<AtomicBool>,
+    phases: Option<Arc<Phases>>,
 }
 
 impl Machine {
@@ -155,7 +174,7 @@ impl Machine {
         let offer = offer::offer(&vm, config.transport)?;
         let power = PowerSwitch::default();
         let (bus, serial) = board::devices(&vm, config, &memory, &power, console)?;
-        let (bus, quit) = (Arc::new(Mutex::new(bus)), Arc::default());
+        let (bus, quit) = (SharedBus::new(bus), Arc::default());
         acpi::write(&memory, config.disk_bus == DiskBus::Piix3, config.cpus)?;
         let entry = boot::load(
             &memory,
@@ -164,6 +183,11 @@ impl Machine {
             &config.cmdline,
         )?;
 
+        let phases = config.stats.then(|| Arc::new(Phases::new()));
+        let mut reserved = IN_KERNEL_PORTS.to_vec();
+        if phases.is_some() {
+            reserved.push(MARK_PORT..=MARK_PORT);
+        }
         let mut vcpus = Vec::new();
         for id in 0..config.cpus {
             let mut fd = vm.create_vcpu(id.into()).context("cannot create a vCPU")?;
@@ -174,15 +198,21 @@ impl Machine {
                 fd.set_sregs(&sregs)?;
                 fd.set_regs(&regs)?;
             }
-            let recorder = config.stats.then(|| Recorder::new(&kvm, &mut fd));
-            let host = Host::new(offer.unwrap_or(Cpuid {
+            if id == 0 && config.coalesced_pio {
+                bus.collect(Ring::new(&vm, &fd, &board::collectable(config))?);
+            }
+            let recorder = phases
+                .as_ref()
+                .map(|phases| Recorder::new(&kvm, &mut fd, Arc::clone(phases)));
+            let offer = offer.unwrap_or(Cpuid {
                 features: Features(0),
                 ..Cpuid::default()
-            }));
+            });
+            let host = Host::with_reserved(offer, reserved.clone());
             vcpus.push(Vcpu {
                 fd,
                 host,
-                bus: Arc::clone(&bus),
+                bus: bus.clone(),
                 memory: memory.clone(),
                 power: power.clone(),
                 quit: Arc::clone(&quit),
@@ -192,21 +222,25 @@ impl Machine {
         Ok(Self {
             vcpus,
             vm,
+            bus,
             serial,
             quit,
+            phases,
         })
     }
 
-    /// Runs the VM to its end; `interactive`: feeds it standard input.
+    /// Runs the VM to its end; `interactive`: feeds it standard input, and a signal that would end the process ends the VM.
     ///
     /// # Errors
-    /// When KVM fails, or cannot emulate what the guest does.
-    pub fn run(self, interactive: bool) -> Result<(Outcome, Option<Stats>)> {
+    /// When the VM could not be run, or stopped.
+    pub fn run(self, interactive: bool) -> Result<Ended> {
         let Self {
             vcpus,
             vm,
+            bus,
             serial,
             quit,
+            phases,
         } = self;
         // Only to interrupt KVM_RUN.
         register_signal_handler(SIGRTMIN(), on_signal)
@@ -216,10 +250,14 @@ impl Machine {
         let (send, end) = mpsc::channel();
         let _terminal = interactive.then(RawTerminal::new);
         if interactive {
-            let send = send.clone();
-            feed(serial, move || {
-                let _ = send.send(());
-            });
+            let leave = |send: mpsc::Sender<()>| {
+                move || {
+                    let _ = send.send(());
+                }
+            };
+            // Before any other thread: they inherit which signals are blocked.
+            on_termination(leave(send.clone()));
+            feed(serial, leave(send.clone()));
         }
         let mut threads = Vec::new();
         let mut failed = None;
@@ -269,11 +307,16 @@ impl Machine {
                 (none, counted) => *none = counted,
             }
         }
-        drop(vm);
-        match failed {
-            Some(e) => Err(e),
-            None => Ok((outcome, stats)),
+        // What the guest wrote last may not have caused an exit.
+        drop(bus.lock());
+        if let (Some(phases), Some(stats)) = (&phases, &mut stats) {
+            phases.finish(stats);
         }
+        drop(vm);
+        Ok(Ended {
+            outcome: failed.map_or(Ok(outcome), Err),
+            stats,
+        })
     }
 }
 

@@ -7,6 +7,8 @@ pub mod console;
 pub mod machine;
 pub mod memory;
 pub mod offer;
+pub mod ring;
+pub mod shared_bus;
 pub mod vcpu;
 
-pub use machine::{Config, DiskBus, Machine, Outcome, Transport};
+pub use machine::{Config, DiskBus, Ended, Machine, Outcome, Transport};

@@ -1,7 +1,7 @@
 //! The vCPU loop: exits to the bus and to the transports.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Result, bail};
@@ -9,10 +9,10 @@ use kvm_ioctls::{VcpuExit, VcpuFd};
 use vm_memory::GuestMemoryMmap;
 
 use super::machine::Outcome;
+use super::shared_bus::SharedBus;
 use crate::abi::{Direction, Width};
-use crate::bus::Bus;
 use crate::devices::power::{PowerSwitch, Request};
-use crate::exits::{Event, Recorder};
+use crate::exits::{Event, MARK_PORT, Recorder};
 use crate::transport::{Host, answer};
 
 /// A vCPU with all it needs to run.
@@ -23,7 +23,7 @@ pub struct Vcpu {
     /// This vCPU's side of the transports.
     pub host: Host,
     /// The devices.
-    pub bus: Arc<Mutex<Bus>>,
+    pub bus: SharedBus,
     /// Guest RAM.
     pub memory: GuestMemoryMmap,
     /// How devices end the VM.
@@ -82,9 +82,9 @@ impl Vcpu {
             2 => Width::Word,
             _ => Width::Long,
         };
-        let mut batch = None;
+        let (mut batch, mut mark) = (None, None);
         {
-            let mut bus = self.bus.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut bus = self.bus.lock();
             match direction {
                 Direction::In => {
                     // SAFETY: kvm-ioctls has just given us this slice of the vCPU's kvm_run mapping, mutable; the mapping lives
@@ -96,6 +96,9 @@ impl Vcpu {
                 Direction::Out => {
                     // SAFETY: as above, and only for reading.
                     let data = unsafe { std::slice::from_raw_parts(data.cast_const(), len) };
+                    if let (MARK_PORT, [byte]) = (port, data) {
+                        mark = Some(*byte);
+                    }
                     match self.host.port_write(port, data, &self.memory, &mut *bus) {
                         Some(outcome) => batch = Some(outcome),
                         None => {
@@ -120,6 +123,9 @@ impl Vcpu {
             batch,
         };
         self.record(event, started);
+        if let (Some(byte), Some(recorder)) = (mark, &self.recorder) {
+            recorder.mark(byte);
+        }
         Ok(match self.power.requested() {
             None => Next::Enter,
             Some(Request::Off) => Next::Leave(Outcome::PowerOff),
@@ -145,7 +151,7 @@ fn other(
     exit: VcpuExit<'_>,
     host: &mut Host,
     memory: &GuestMemoryMmap,
-    bus: &Mutex<Bus>,
+    bus: &SharedBus,
 ) -> Result<(Event, Next)> {
     Ok(match exit {
         VcpuExit::MmioRead(_, data) => {
@@ -156,7 +162,7 @@ fn other(
         VcpuExit::Hypercall(call) => {
             let [a0, a1, a2, ..] = call.args;
             let outcome = {
-                let mut bus = bus.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut bus = bus.lock();
                 host.hypercall(call.nr, [a0, a1, a2], memory, &mut *bus)
             };
             let ret = outcome.as_ref().map_or(crate::abi::NO_ANSWER, answer);
