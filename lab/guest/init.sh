@@ -15,12 +15,35 @@ ln -s /lab/modules "/lib/modules/$(uname -r)"
 depmod -a 2>/dev/null
 
 stty -F /dev/ttyS1 raw -echo
-exec 3>/dev/ttyS1
+exec 3<>/dev/ttyS1
 
 # say KEY=VALUE: for the lab
 say() { echo "XKVM $*" >&3; }
+# phase NAME: what is done from here on is counted under this name. The VMM is told by a byte to its mark port or, with lab.mark=ask,
+# whoever counts is asked for an answer, and counts while this waits.
+phases=0
+phase() {
+    phases=$((phases + 1))
+    say "phase_$phases=$1"
+    mark
+}
+# phase_end: what follows belongs to no phase.
+phase_end() {
+    phases=$((phases + 1))
+    [ "$marking" != ask ] || say "phase_$phases=rest"
+    mark
+}
+mark() {
+    local answer
+    case $marking in
+    ask) read -r answer <&3 ;;
+    *) printf "\\$(printf %o $phases)" | dd of=/dev/port bs=1 seek=1504 conv=notrunc 2>/dev/null ;;
+    esac
+}
 # parameter NAME: the value of lab.NAME on the command line
 parameter() { tr ' ' '\n' </proc/cmdline | sed -n "s/^lab\.$1=//p"; }
+
+marking=$(parameter mark)
 
 say "kernel=$(uname -r)"
 # The commands stand on the console: when the guest hangs, that is where it was.

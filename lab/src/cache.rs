@@ -229,7 +229,7 @@ pub struct Key(String);
 
 impl Key {
     /// Enough of the hash to tell entries apart, short enough for path names.
-    fn short(&self) -> &str {
+    pub fn short(&self) -> &str {
         &self.0[..20]
     }
 

@@ -11,7 +11,18 @@ use include_dir::{Dir, include_dir};
 
 use crate::busybox;
 
-static SCRIPTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/guest");
+static GUEST: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/guest");
+static HOST: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/host");
+
+/// All scripts of guests and of the machines that run them: path and content.
+pub fn scripts() -> impl Iterator<Item = (String, &'static [u8])> {
+    let of = |folder: &'static str, dir: &'static Dir<'static>| {
+        let name =
+            move |file: &include_dir::File<'_>| format!("{folder}/{}", file.path().display());
+        dir.files().map(move |file| (name(file), file.contents()))
+    };
+    of("guest", &GUEST).chain(of("host", &HOST))
+}
 
 /// The contents of a RAM disk, in the order they were added.
 #[derive(Debug, Default)]
@@ -22,11 +33,23 @@ pub struct Initramfs {
 }
 
 impl Initramfs {
-    /// One that starts the script `init.sh` by the shell of `busybox`.
+    /// One for guests: it starts their script `init.sh` by the shell of `busybox`.
     ///
     /// # Errors
     /// When that is no busybox that runs without libraries.
     pub fn new(busybox: &Path) -> Result<Self> {
+        Self::with(busybox, &GUEST, "lab/guest")
+    }
+
+    /// One for the machine that runs a VMM.
+    ///
+    /// # Errors
+    /// As [`Initramfs::new`].
+    pub fn of_host(busybox: &Path) -> Result<Self> {
+        Self::with(busybox, &HOST, "lab/host")
+    }
+
+    fn with(busybox: &Path, scripts: &Dir<'_>, folder: &str) -> Result<Self> {
         let mut new = Self::default();
         for folder in ["proc", "sys", "dev", "tmp"] {
             new.folder(folder)?;
@@ -35,9 +58,9 @@ impl Initramfs {
         new.add("dev/console", ModeFileType::Char, 0o600, (5, 1), &[])?;
         new.file("bin/busybox", &busybox::read(busybox)?, 0o755)?;
         new.link("bin/sh", "busybox")?;
-        new.link("init", "lab/guest/init.sh")?;
-        for script in SCRIPTS.files() {
-            let name = format!("lab/guest/{}", script.path().display());
+        new.link("init", &format!("{folder}/init.sh"))?;
+        for script in scripts.files() {
+            let name = format!("{folder}/{}", script.path().display());
             new.file(&name, script.contents(), 0o755)?;
         }
         Ok(new)

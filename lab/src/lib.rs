@@ -16,6 +16,7 @@ pub mod kvm_host;
 pub mod peer;
 pub mod qemu;
 pub mod run;
+pub mod vmm;
 
 use std::path::Path;
 

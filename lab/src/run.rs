@@ -131,6 +131,13 @@ impl Running {
         })
     }
 
+    /// From now on errors show the end of this file, where what it runs writes to.
+    #[must_use]
+    pub fn showing(mut self, log: &Path) -> Self {
+        self.log = log.to_owned();
+        self
+    }
+
     /// Looks whether it has ended, and how.
     ///
     /// # Errors

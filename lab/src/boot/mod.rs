@@ -1,6 +1,6 @@
 //! `xkvm-lab boot`: kernels without and with the series boot, and everything they should still do is done to them.
 
-mod check;
+pub(crate) mod check;
 mod recipes;
 mod registers;
 mod report;
@@ -340,7 +340,7 @@ fn start(
         Some(file) => file.clone(),
         None => busybox::get(lab, options.arch)?,
     };
-    fs::write(&initrd, ram_disk(kernel, &busybox)?)
+    fs::write(&initrd, ram_disk(kernel, &busybox)?.finish()?)
         .with_context(|| format!("cannot write {}", initrd.display()))?;
     machine.initrd.clone_from(&initrd);
     let outcome = machine.run(lab, name, timeout(options));
@@ -356,12 +356,13 @@ fn timeout(options: &Options) -> Duration {
     Duration::from_secs(options.timeout.unwrap_or(usual))
 }
 
-fn ram_disk(kernel: &Kernel, busybox: &Path) -> Result<Vec<u8>> {
+/// A guest's RAM disk with the modules of its kernel.
+pub(crate) fn ram_disk(kernel: &Kernel, busybox: &Path) -> Result<Initramfs> {
     let mut disk = Initramfs::new(busybox)?;
     for (name, path) in kernel.modules()? {
         disk.copy(&format!("lab/modules/{name}.ko"), &path, 0o644)?;
     }
-    disk.finish()
+    Ok(disk)
 }
 
 /// An empty disk of 16 MiB.

@@ -19,7 +19,9 @@ use crate::cache::{Key, KeyBuilder};
 use crate::run::{ask, failure, step};
 
 /// Counts up when kernels must be built anew although nothing else has changed.
-const RECIPE: &str = "2";
+const RECIPE: &str = "1";
+/// Counts up when something else is kept of a build: its objects are still good.
+const KEPT: &str = "2";
 /// Far more than a small kernel takes on a slow machine.
 const TIMEOUT: Duration = Duration::from_secs(3600);
 /// Disk space for the objects of a small kernel and what is kept of it, with room to spare.
@@ -40,7 +42,9 @@ pub(super) fn kernel(lab: &Lab, spec: &Spec<'_>) -> Result<PathBuf> {
         );
     }
     let config = spec.config.with(&spec.series.config);
-    let mut key = base_key(spec)?.with("config", config.render());
+    let mut key = base_key(spec)?
+        .with("kept", KEPT)
+        .with("config", config.render());
     for (name, text) in &spec.series.patches {
         key = key.with(name, text);
     }

@@ -93,6 +93,30 @@ impl Series {
         Ok(series)
     }
 
+    /// Runs guestpatch on the tree of a host's kernel.
+    ///
+    /// # Errors
+    /// Those of guestpatch; and when a recipe does not apply.
+    pub fn for_host(source: &Source) -> Result<Self> {
+        let catalogue = Catalogue::load(None, &[]).map_err(told)?;
+        let is_host = |recipe: &&Recipe| recipe.target == Target::Host && recipe.default;
+        let recipes = catalogue.recipes().iter().filter(is_host);
+        let names: Vec<String> = recipes.map(|recipe| recipe.name.clone()).collect();
+        let recipes = catalogue.choose(&names, Target::Host).map_err(told)?;
+        Self::run(source, &recipes)?.whole("host recipe")
+    }
+
+    /// This series, when every recipe has applied.
+    fn whole(self, what: &str) -> Result<Self> {
+        match self.recipes.iter().find(|(_, missing)| missing.is_some()) {
+            Some((name, because)) => bail!(
+                "the {what} {name} does not apply: {}",
+                because.as_deref().unwrap_or_default()
+            ),
+            None => Ok(self),
+        }
+    }
+
     /// Runs recipes of the lab's own, without which its machines cannot use something.
     ///
     /// # Errors
@@ -102,14 +126,7 @@ impl Series {
             return Ok(Self::default());
         }
         let recipes: Vec<Recipe> = names.iter().map(|n| own(n)).collect::<Result<_>>()?;
-        let series = Self::run(source, &recipes.iter().collect::<Vec<_>>())?;
-        match series.recipes.iter().find(|(_, missing)| missing.is_some()) {
-            Some((name, because)) => bail!(
-                "the lab's recipe {name} does not apply: {}",
-                because.as_deref().unwrap_or_default()
-            ),
-            None => Ok(series),
-        }
+        Self::run(source, &recipes.iter().collect::<Vec<_>>())?.whole("lab's recipe")
     }
 
     /// This series on top of another for the same tree.

@@ -192,7 +192,7 @@ fn digest(path: &Path) -> Result<String> {
 }
 
 /// guestpatch's error with its hint, as one of this program.
-pub(super) fn told(error: guestpatch::Error) -> anyhow::Error {
+pub fn told(error: guestpatch::Error) -> anyhow::Error {
     match &error.hint {
         Some(hint) => anyhow::anyhow!("{error}; {hint}"),
         None => anyhow::anyhow!("{error}"),

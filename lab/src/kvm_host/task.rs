@@ -25,7 +25,9 @@ pub struct Task {
     pub memory: u32,
     /// Bytes of its disk, which begins with zeros; a sparse file.
     pub disk: Option<u64>,
-    /// Whether KVM's tracepoints are recorded between the marks of the guest (see [`Phase`]).
+    /// Bytes at the head of the disk that are looked at afterwards.
+    pub written: u64,
+    /// Whether KVM's tracepoints are recorded between the marks of the guest (see [`Phase`]); not with QEMU.
     pub trace: bool,
     /// How long it may take, in the time of the machine that it runs on.
     pub timeout: Duration,
@@ -61,7 +63,7 @@ pub struct Done {
     pub facts: Facts,
     /// From one mark of the guest to the next. The first, `boot`, is from the start to the first mark.
     pub phases: Vec<Phase>,
-    /// SHA-256 of the disk afterwards.
+    /// SHA-256 of the parts of the disk that workloads write to, and how many blocks of it there are.
     pub disk: Option<String>,
 }
 
@@ -80,7 +82,8 @@ pub struct Phase {
     pub batches: BTreeMap<usize, u64>,
     /// Exits by place.
     pub places: Vec<Place>,
-    /// Port accesses and hypercalls in order, as KVM's tracepoints show them; only of traced tasks.
+    /// Port accesses and hypercalls in order, as KVM's tracepoints show them, without serial ports and PCI configuration; only of
+    /// traced tasks.
     pub trace: Vec<Traced>,
 }
 

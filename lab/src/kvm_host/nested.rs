@@ -1,0 +1,182 @@
+//! The machine of QEMU's: its RAM disk holds the task, its second serial port brings the results.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{BufReader, Read};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::folder::Content;
+use super::kernel::HostKernel;
+use super::task::Task;
+use crate::Lab;
+use crate::busybox;
+use crate::initramfs::Initramfs;
+use crate::kernel::Arch;
+use crate::run::{Running, failure};
+
+/// MiB of the machine: the guest, its disk, the kernel's trace, the RAM disk.
+const MEMORY: u32 = 2048;
+/// The most time that one task takes on a slow machine. Within the machine the task's own limit counts.
+const TIMEOUT: Duration = Duration::from_secs(3600);
+
+/// What came out of a task, by file name.
+pub type Results = BTreeMap<String, Vec<u8>>;
+
+/// Runs the task in a machine of its own.
+///
+/// # Errors
+/// When the machine does not come up, or does not send results.
+pub fn run(
+    lab: &Lab,
+    task: &Task,
+    files: &[(String, Content)],
+    kernel: &HostKernel,
+    parameters: &[(&'static str, String)],
+    exact: bool,
+) -> Result<Results> {
+    let name = &task.name;
+    let log = lab.logs.file(&format!("{name}-host.log"));
+    let (initrd, sent) = (log.with_extension("cpio"), log.with_extension("results"));
+    let image = image(lab, files, kernel, parameters)?;
+    fs::write(&initrd, image).with_context(|| format!("cannot write {}", initrd.display()))?;
+
+    let mut command = Command::new("qemu-system-x86_64");
+    command.args([
+        "-nodefaults",
+        "-no-user-config",
+        "-display",
+        "none",
+        "-no-reboot",
+    ]);
+    command.args([
+        "-machine",
+        "pc",
+        "-accel",
+        "tcg",
+        "-cpu",
+        // Without XSAVE: the sizes that this emulation tells nested guests do not add up, and new kernels complain.
+        "max,svm=on,xsave=off",
+        "-net",
+        "none",
+    ]);
+    command.args(["-m", &MEMORY.to_string()]);
+    if exact {
+        command.args(["-smp", "1", "-icount", "shift=0,sleep=off", "-seed", "42"]);
+        command.args(["-rtc", "base=2026-01-01T00:00:00,clock=vm"]);
+    } else {
+        command.args(["-smp", "2"]);
+    }
+    command
+        .arg("-kernel")
+        .arg(&kernel.image)
+        .arg("-initrd")
+        .arg(&initrd);
+    command.args(["-append", "console=ttyS0 panic=-1 quiet nokaslr norandmaps"]);
+    for file in [&log, &sent] {
+        let mut option = OsString::from("file:");
+        option.push(file);
+        command.arg("-serial").arg(option);
+    }
+    let what = format!("the machine of {name}");
+    let messages = log.with_extension("qemu.log");
+    let running = Running::start(&command, &what, &messages, TIMEOUT)?.showing(&log);
+    let ended = running.finish(&lab.interrupt);
+    // They are big, and made again in no time.
+    let _ = fs::remove_file(&initrd);
+    ended?;
+    let results = unpack(&sent)
+        .map_err(|error| failure(&what, &format!("sent no whole results ({error:#})"), &log))?;
+    let _ = fs::remove_file(&sent);
+    Ok(results)
+}
+
+fn image(
+    lab: &Lab,
+    files: &[(String, Content)],
+    kernel: &HostKernel,
+    parameters: &[(&'static str, String)],
+) -> Result<Vec<u8>> {
+    let mut disk = Initramfs::of_host(&busybox::get(lab, Arch::X86_64)?)?;
+    for (name, content) in files {
+        let name = format!("task/{name}");
+        match content {
+            Content::Text(text) => disk.file(&name, text.as_bytes(), 0o644)?,
+            Content::Copy(path) => disk.copy(&name, path, 0o755)?,
+        }
+    }
+    let mut modules = String::new();
+    for path in &kernel.modules {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        disk.copy(&format!("task/{name}"), path, 0o644)?;
+        modules.push_str(&format!("{name}\n"));
+    }
+    disk.file("task/modules", modules.as_bytes(), 0o644)?;
+    let set = parameters
+        .iter()
+        .map(|(name, value)| format!("echo {value} >/sys/module/kvm/parameters/{name}\n"));
+    disk.file(
+        "task/parameters.sh",
+        set.collect::<String>().as_bytes(),
+        0o644,
+    )?;
+    disk.finish()
+}
+
+/// Reads the archive of results to its end.
+fn unpack(path: &Path) -> Result<Results> {
+    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut input = BufReader::new(file);
+    let mut results = Results::new();
+    loop {
+        let mut entry = cpio::NewcReader::new(input).context("the archive is cut off")?;
+        if entry.entry().is_trailer() {
+            return Ok(results);
+        }
+        let name = entry.entry().name().trim_start_matches("./").to_owned();
+        let mut content = Vec::new();
+        entry
+            .read_to_end(&mut content)
+            .context("the archive is cut off")?;
+        results.insert(name, content);
+        input = entry.finish().context("the archive is cut off")?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cpio::newc::{Builder, trailer};
+    use std::io::Write;
+
+    use super::*;
+
+    fn archive() -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for (name, content) in [("./status", "0\n"), ("./console", "hello")] {
+            let mut entry = Builder::new(name).write(&mut bytes, content.len() as u32);
+            entry.write_all(content.as_bytes()).unwrap();
+            entry.finish().unwrap();
+        }
+        trailer(&mut bytes).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn results_are_unpacked_whole_or_not_at_all() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("results");
+        let bytes = archive();
+        fs::write(&path, &bytes).unwrap();
+        let results = unpack(&path).unwrap();
+        assert_eq!(results["status"], b"0\n");
+        assert_eq!(results["console"], b"hello");
+        for cut in [0, 50, 120, 200, 300] {
+            fs::write(&path, &bytes[..cut]).unwrap();
+            assert!(unpack(&path).is_err(), "{cut} of {}", bytes.len());
+        }
+    }
+}
