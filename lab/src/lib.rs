@@ -13,6 +13,7 @@ pub mod console;
 pub mod initramfs;
 pub mod kernel;
 pub mod kvm_host;
+pub mod measure;
 pub mod peer;
 pub mod qemu;
 pub mod run;

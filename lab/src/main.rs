@@ -11,6 +11,7 @@ use xkvm_lab::boot::{self, Nic, Only};
 use xkvm_lab::cache::Cache;
 use xkvm_lab::kernel::Arch;
 use xkvm_lab::kernel::series::{Choice, Request};
+use xkvm_lab::measure;
 
 /// Builds kernels without and with guestpatch's series, runs them in virtual machines, and compares.
 #[derive(Parser)]
@@ -31,6 +32,7 @@ Exit codes: 0 all checks hold, 1 a check does not hold, 2 a step failed and noth
 #[derive(Subcommand)]
 enum Command {
     Boot(Boot),
+    Measure(Measure),
     /// Delete all that is cached.
     Clean,
 }
@@ -92,6 +94,40 @@ struct Boot {
     timeout: Option<u64>,
 }
 
+/// Count what the series saves: exits, by KVM's own counters and tracepoints, and instructions.
+///
+/// Guests run on the paired host and on QEMU, on this machine's KVM when it has hardware behind it; else on a real KVM within a machine
+/// of QEMU's, where time is counted in instructions and every number repeats exactly.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  xkvm-lab measure ~/linux --quick                              each promise once, against the bars kept with the program
+  xkvm-lab measure ~/linux --host-tree ~/linux-6.1 -o out       everything; report.json and report.html in out
+  xkvm-lab measure ~/linux --only network                       runs with this word in their names")]
+struct Measure {
+    /// The top folder of the guests' kernel tree.
+    #[arg(value_name = "TREE")]
+    tree: PathBuf,
+    /// The kernel tree of a host, to which the host series is applied: for the hypercall of its own and the PIT's limit.
+    #[arg(long, value_name = "TREE")]
+    host_tree: Option<PathBuf>,
+    /// Only what shows each promise once.
+    #[arg(long)]
+    quick: bool,
+    /// Only runs with this in their names; may be given several times.
+    #[arg(long, value_name = "WORD")]
+    only: Vec<String>,
+    /// Where guests run.
+    #[arg(long, value_enum, value_name = "PLACE", default_value = "auto")]
+    place: measure::Place,
+    /// Write report.json and report.html to this folder, too.
+    #[arg(short, long, value_name = "DIR")]
+    output: Option<PathBuf>,
+    /// Write what is measured to this file, as bars for later runs.
+    #[arg(long, value_name = "FILE", requires = "quick")]
+    bless: Option<PathBuf>,
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match run(cli) {
@@ -125,6 +161,18 @@ fn run(cli: Cli) -> Result<bool> {
                 timeout: args.timeout,
             };
             boot::run(&Lab::open(cli.cache.as_deref())?, &options)
+        }
+        Command::Measure(args) => {
+            let options = measure::Options {
+                tree: args.tree,
+                host_tree: args.host_tree,
+                quick: args.quick,
+                only: args.only,
+                place: args.place,
+                output: args.output,
+                bless: args.bless,
+            };
+            measure::run(&Lab::open(cli.cache.as_deref())?, &options)
         }
         Command::Clean => {
             let folder = Cache::clean(cli.cache.as_deref())?;

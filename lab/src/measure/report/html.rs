@@ -1,0 +1,155 @@
+//! One page that needs nothing else: tables, and a bar beside each row.
+
+use std::fmt::Write as _;
+
+use super::Report;
+use super::view::{self, Table};
+
+const STYLE: &str = "\
+:root{color-scheme:light dark;--ink:#1b1f24;--dim:#667;--line:#d8dce2;--bar:#3b6fb6;--bad:#b3261e;--page:#fff}\
+@media(prefers-color-scheme:dark){:root{--ink:#e6e8eb;--dim:#9aa3ad;--line:#343a42;--bar:#6fa3e8;--bad:#ff8a80;--page:#16191d}}\
+body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--page);max-width:76rem;margin:2rem auto;padding:0 1rem}\
+h1{font-size:1.5rem}h2{font-size:1.1rem;margin:2.2rem 0 .4rem}\
+.scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}\
+th,td{padding:.2rem .6rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}\
+th{font-weight:600;color:var(--dim)}.w{text-align:left}.new td{border-top:2px solid var(--line)}\
+td.chart{width:14rem;min-width:9rem}svg{display:block;width:100%;height:.8rem}rect{fill:var(--bar)}\
+p,li{max-width:60rem}.note{color:var(--dim);margin:.3rem 0}.bad{color:var(--bad)}code{font-size:.92em}\
+pre{white-space:pre-wrap}";
+
+/// The page.
+pub fn html(report: &Report) -> String {
+    let mut out = String::new();
+    let _ = write!(
+        out,
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width\"><title>xkvm-lab measure: Linux {version}</title>\
+         <style>{STYLE}</style></head><body>\n<h1>What the series saves: Linux {version} as guest</h1>\n<p>Exits are counted by KVM; {unit}. Repeat it: <code>{command}</code></p>\n",
+        version = escape(&report.kernel),
+        unit = view::unit(report),
+        command = escape(&report.command),
+    );
+    checks(&mut out, report);
+    for table in view::tables(report) {
+        one(&mut out, &table);
+    }
+    out.push_str("<h2>What went in</h2>\n<div class=\"scroll\"><table>\n");
+    for (name, value) in &report.inputs {
+        let _ = writeln!(
+            out,
+            "<tr><td class=\"w\">{}<td class=\"w\">{}",
+            escape(name),
+            escape(value)
+        );
+    }
+    out.push_str("</table></div>\n</body></html>\n");
+    out
+}
+
+fn checks(out: &mut String, report: &Report) {
+    let failed = report.checks.iter().filter(|check| !check.holds).count();
+    let _ = match failed {
+        0 => writeln!(out, "<p>All {} checks hold.</p>", report.checks.len()),
+        _ => writeln!(
+            out,
+            "<p class=\"bad\">{failed} of {} checks failed.</p>",
+            report.checks.len()
+        ),
+    };
+    let open = if failed > 0 { " open" } else { "" };
+    let _ = writeln!(out, "<details{open}><summary>The checks</summary><ul>");
+    for check in &report.checks {
+        let class = if check.holds { "" } else { " class=\"bad\"" };
+        let _ = writeln!(
+            out,
+            "<li{class}>{} {}: <span class=\"note\">{}</span>",
+            escape(&check.place),
+            escape(&check.name),
+            escape(&check.seen).replace('\n', "<br>")
+        );
+    }
+    out.push_str("</ul></details>\n");
+}
+
+fn one(out: &mut String, table: &Table) {
+    let _ = writeln!(
+        out,
+        "<h2>{}</h2>\n<div class=\"scroll\"><table><tr>",
+        escape(&table.title)
+    );
+    let charted = table.rows.iter().any(|row| row.bar.is_some());
+    for (at, head) in table.head.iter().enumerate() {
+        let _ = write!(out, "<th{}>{}", class(at, table), escape(head));
+    }
+    if charted {
+        out.push_str("<th>");
+    }
+    let mut before = "";
+    for row in &table.rows {
+        let group = row.cells.first().map_or("", String::as_str);
+        // Bars are compared within a group of rows.
+        let most = table
+            .rows
+            .iter()
+            .filter(|r| table.words < 2 || r.cells.first() == row.cells.first());
+        let most = most.filter_map(|r| r.bar).max().unwrap_or(0).max(1);
+        let new = if table.words > 1 && group != before && !before.is_empty() {
+            " class=\"new\""
+        } else {
+            ""
+        };
+        before = group;
+        let _ = write!(out, "\n<tr{new}>");
+        for (at, cell) in row.cells.iter().enumerate() {
+            let _ = write!(out, "<td{}>{}", class(at, table), escape(cell));
+        }
+        if let Some(bar) = row.bar {
+            #[expect(clippy::cast_precision_loss, reason = "the length of a bar")]
+            let width = bar as f64 * 100.0 / most as f64;
+            let _ = write!(
+                out,
+                "<td class=\"chart\"><svg role=\"img\" aria-label=\"{bar}\" viewBox=\"0 0 100 8\" preserveAspectRatio=\"none\"><rect width=\"{width:.2}\" height=\"8\"/></svg>"
+            );
+        }
+    }
+    out.push_str("\n</table></div>\n");
+    for note in &table.notes {
+        let _ = writeln!(out, "<p class=\"note\">{}</p>", escape(note));
+    }
+}
+
+fn class(column: usize, table: &Table) -> &'static str {
+    if column < table.words {
+        " class=\"w\""
+    } else {
+        ""
+    }
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::boot::Check;
+
+    #[test]
+    fn the_page_shows_what_failed_and_escapes_what_guests_said() {
+        let report = Report {
+            kernel: "6.12.1".to_owned(),
+            command: "xkvm-lab measure TREE".to_owned(),
+            exact: true,
+            inputs: Default::default(),
+            runs: Vec::new(),
+            checks: vec![Check::new("a", "b", false, "<script>&")],
+        };
+        let page = html(&report);
+        assert!(page.contains("1 of 1 checks failed"));
+        assert!(page.contains("&lt;script&gt;&amp;") && !page.contains("<script>"));
+    }
+}

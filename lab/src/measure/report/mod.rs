@@ -1,0 +1,91 @@
+//! The result: what each run cost, phase by phase, and whether all that must hold does.
+
+mod html;
+mod json;
+mod table;
+mod view;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use xkvm_host::exits::HotRow;
+
+pub use html::html;
+pub use json::write;
+pub use table::print;
+
+use super::figures::Cost;
+use crate::boot::Check;
+
+/// All that was measured.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// Version of the guests' kernel.
+    pub kernel: String,
+    /// The command that repeats it.
+    pub command: String,
+    /// Whether time was counted in instructions.
+    pub exact: bool,
+    /// What went in: names, and hashes or versions.
+    pub inputs: BTreeMap<String, String>,
+    /// Run by run.
+    pub runs: Vec<RunReport>,
+    /// What must hold.
+    pub checks: Vec<Check>,
+}
+
+/// One guest.
+#[derive(Debug, Clone, Serialize)]
+pub struct RunReport {
+    /// Its name: variant and workload.
+    pub name: String,
+    /// The variant.
+    pub variant: String,
+    /// The workload.
+    pub workload: String,
+    /// The guest's kernel.
+    pub guest: String,
+    /// The host.
+    pub host: String,
+    /// KiB that each of its phases moves, where that means something.
+    pub kib: Option<u32>,
+    /// What it cost.
+    pub phases: Vec<PhaseReport>,
+    /// What the guest said.
+    pub facts: BTreeMap<String, String>,
+    /// SHA-256 of what is written of its disk, and its blocks.
+    pub disk: Option<String>,
+}
+
+/// One phase of a guest.
+#[derive(Debug, Clone, Serialize)]
+pub struct PhaseReport {
+    /// Its name.
+    pub name: String,
+    /// What was counted.
+    pub cost: Cost,
+    /// Events of KVM's tracepoints by what they are for.
+    pub traced: BTreeMap<&'static str, u64>,
+    /// The functions that left the guest most.
+    pub functions: Vec<HotRow>,
+}
+
+impl Report {
+    /// The run of a variant and a workload, the first of the same.
+    pub fn run(&self, variant: &str, workload: &str) -> Option<&RunReport> {
+        let wanted = |run: &&RunReport| run.variant == variant && run.workload == workload;
+        self.runs.iter().find(wanted)
+    }
+
+    /// What a phase cost.
+    pub fn cost(&self, variant: &str, workload: &str, phase: &str) -> Option<&Cost> {
+        Some(&self.run(variant, workload)?.phase(phase)?.cost)
+    }
+}
+
+impl RunReport {
+    /// The phase of a name.
+    pub fn phase(&self, name: &str) -> Option<&PhaseReport> {
+        self.phases.iter().find(|phase| phase.name == name)
+    }
+}
