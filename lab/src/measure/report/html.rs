@@ -8,11 +8,11 @@ use super::view::{self, Table};
 const STYLE: &str = "\
 :root{color-scheme:light dark;--ink:#1b1f24;--dim:#667;--line:#d8dce2;--bar:#3b6fb6;--bad:#b3261e;--page:#fff}\
 @media(prefers-color-scheme:dark){:root{--ink:#e6e8eb;--dim:#9aa3ad;--line:#343a42;--bar:#6fa3e8;--bad:#ff8a80;--page:#16191d}}\
-body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--page);max-width:76rem;margin:2rem auto;padding:0 1rem}\
+body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--page);max-width:84rem;margin:2rem auto;padding:0 1rem}\
 h1{font-size:1.5rem}h2{font-size:1.1rem;margin:2.2rem 0 .4rem}\
 .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}\
 th,td{padding:.2rem .6rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}\
-th{font-weight:600;color:var(--dim)}.w{text-align:left}.new td{border-top:2px solid var(--line)}\
+th{font-weight:600;color:var(--dim);white-space:normal;vertical-align:bottom}.w{text-align:left}.new td{border-top:2px solid var(--line)}\
 td.chart{width:14rem;min-width:9rem}svg{display:block;width:100%;height:.8rem}rect{fill:var(--bar)}\
 p,li{max-width:60rem}.note{color:var(--dim);margin:.3rem 0}.bad{color:var(--bad)}code{font-size:.92em}\
 pre{white-space:pre-wrap}";
