@@ -14,7 +14,24 @@ use crate::console::Facts;
 use crate::run::{Running, failure};
 
 /// Package qemu-system-x86.
-const QEMU: &str = "qemu-system-x86_64";
+pub const QEMU: &str = "qemu-system-x86_64";
+/// Nothing that was not asked for, no window, and an end when the guest powers off.
+pub const BARE: [&str; 5] = [
+    "-nodefaults",
+    "-no-user-config",
+    "-display",
+    "none",
+    "-no-reboot",
+];
+/// Time counted in instructions, for a machine with one processor: the same guest runs the same way each time.
+pub const EXACT: [&str; 6] = [
+    "-icount",
+    "shift=0,sleep=off",
+    "-seed",
+    "42",
+    "-rtc",
+    "base=2026-01-01T00:00:00,clock=vm",
+];
 
 /// A virtual machine that boots a kernel directly.
 #[derive(Debug, Clone)]
@@ -57,21 +74,14 @@ impl Machine {
     /// The command, with the serial ports going to files.
     fn command(&self, console: &Path, results: &Path) -> Command {
         let mut command = Command::new(QEMU);
-        command.args([
-            "-nodefaults",
-            "-no-user-config",
-            "-display",
-            "none",
-            "-no-reboot",
-        ]);
+        command.args(BARE);
         // Software emulation: it is everywhere, and all that counts is what the guest does.
         command.args(["-machine", "pc", "-accel", "tcg", "-cpu", "max"]);
         let cpus = if self.exact { 1 } else { self.cpus };
         command.args(["-m", &self.memory.to_string()]);
         command.args(["-smp", &cpus.to_string()]);
         if self.exact {
-            command.args(["-icount", "shift=0,sleep=off", "-seed", "42"]);
-            command.args(["-rtc", "base=2026-01-01T00:00:00,clock=vm"]);
+            command.args(EXACT);
         }
         command.arg("-kernel").arg(&self.kernel);
         command.arg("-initrd").arg(&self.initrd);

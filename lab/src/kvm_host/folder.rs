@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use super::task::{Task, Vmm};
+use crate::qemu::QEMU;
 use crate::run::ask;
 
 /// Where QEMU's ROMs lie in Debian, and what a guest that is booted directly needs of them.
@@ -117,8 +118,8 @@ fn quoted(text: &str) -> String {
 
 /// QEMU as this machine has it: the program, the libraries it is linked with, its ROMs.
 fn qemu() -> Result<Vec<(String, Content)>> {
-    let program = find_program("qemu-system-x86_64")
-        .context("QEMU is not there: install the package qemu-system-x86")?;
+    let program =
+        find_program(QEMU).context("QEMU is not there: install the package qemu-system-x86")?;
     let mut files = vec![("qemu/qemu".to_owned(), Content::Copy(program.clone()))];
     let mut names = BTreeSet::new();
     for line in ask("ldd", &[&program.to_string_lossy()])?.lines() {

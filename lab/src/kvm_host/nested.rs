@@ -17,6 +17,7 @@ use crate::Lab;
 use crate::busybox;
 use crate::initramfs::Initramfs;
 use crate::kernel::Arch;
+use crate::qemu::{BARE, EXACT, QEMU};
 use crate::run::{Running, failure};
 
 /// MiB of the machine: the guest, its disk, the kernel's trace, the RAM disk.
@@ -45,14 +46,8 @@ pub fn run(
     let image = image(lab, files, kernel, parameters)?;
     fs::write(&initrd, image).with_context(|| format!("cannot write {}", initrd.display()))?;
 
-    let mut command = Command::new("qemu-system-x86_64");
-    command.args([
-        "-nodefaults",
-        "-no-user-config",
-        "-display",
-        "none",
-        "-no-reboot",
-    ]);
+    let mut command = Command::new(QEMU);
+    command.args(BARE);
     command.args([
         "-machine",
         "pc",
@@ -66,8 +61,7 @@ pub fn run(
     ]);
     command.args(["-m", &MEMORY.to_string()]);
     if exact {
-        command.args(["-smp", "1", "-icount", "shift=0,sleep=off", "-seed", "42"]);
-        command.args(["-rtc", "base=2026-01-01T00:00:00,clock=vm"]);
+        command.args(["-smp", "1"]).args(EXACT);
     } else {
         command.args(["-smp", "2"]);
     }

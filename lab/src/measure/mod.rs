@@ -27,6 +27,7 @@ use crate::kernel::series::Series;
 use crate::kernel::tree::Source;
 use crate::kernel::{Arch, Kernel, Spec};
 use crate::kvm_host::{self, Done, HostKernel, Job, KvmHost, Phase, Task, Vmm};
+use crate::qemu::QEMU;
 use crate::run::{ask, step};
 use crate::vmm;
 use bars::Bars;
@@ -127,9 +128,10 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
         symbols.insert(*guest, Symbols::read(&file)?);
     }
     let checks = check::guests(&runs, &done);
+    let unknown = Symbols::default();
     let summed = runs.iter().zip(&done).map(|(run, done)| {
-        let symbols = symbols.get(&run.variant.guest).cloned().unwrap_or_default();
-        summary(run, done, &symbols)
+        let symbols = symbols.get(&run.variant.guest).unwrap_or(&unknown);
+        summary(run, done, symbols)
     });
     let (major, minor, patch) = source.version();
     let mut report = Report {
@@ -229,7 +231,7 @@ fn places(
         places.insert(Host::Stock, KvmHost::Direct);
         return Ok(places);
     }
-    let qemu = ask("qemu-system-x86_64", &["--version"])
+    let qemu = ask(QEMU, &["--version"])
         .context("QEMU is not there: install the packages qemu-system-x86 and seabios")?;
     let qemu = qemu.lines().next().unwrap_or_default();
     inputs.insert("qemu".to_owned(), qemu.to_owned());

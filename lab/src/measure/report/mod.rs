@@ -1,7 +1,7 @@
 //! The result: what each run cost, phase by phase, and whether all that must hold does.
 
+mod files;
 mod html;
-mod json;
 mod table;
 mod view;
 
@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use xkvm_host::exits::HotRow;
 
+pub use files::write;
 pub use html::html;
-pub use json::write;
 pub use table::print;
 
 use super::figures::Cost;
