@@ -101,7 +101,7 @@ if [ -e "$task/trace" ]; then
         -e 's/^.*: kvm_hypercall: nr \(0x[0-9a-f]*\) .*$/hypercall \1/p' $tracing/trace |
         sed -n '/^write 0x5e0 /,$p' >"$results/trace"
 fi
-for file in serial2 stats.json console2; do
+for file in serial2 stats.json; do
     [ ! -f $file ] || mv $file "$results/"
 done
 if [ -f disk ]; then
