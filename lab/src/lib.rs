@@ -9,6 +9,7 @@
 pub mod boot;
 pub mod busybox;
 pub mod cache;
+pub mod check;
 pub mod console;
 pub mod initramfs;
 pub mod kernel;

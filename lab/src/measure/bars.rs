@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::report::Report;
-use crate::boot::Check;
+use crate::check::Check;
 
 /// How far exits may be from those with other inputs: one part in this many, and …
 const NEAR: u64 = 10;

@@ -134,6 +134,11 @@ impl Cost {
         }
     }
 
+    /// Port accesses and hypercalls as KVM counts them, whatever a batch goes by.
+    pub fn io_and_hypercalls(&self) -> u64 {
+        self.io_exits + self.hypercalls
+    }
+
     /// Exits to user space of one class.
     pub fn class(&self, class: Class) -> u64 {
         self.classes.get(&class).copied().unwrap_or_default()
@@ -185,6 +190,13 @@ pub fn named(done: &Done) -> impl Iterator<Item = &Phase> {
     done.phases
         .iter()
         .filter(|p| !matches!(p.name.as_str(), "rest" | "end"))
+}
+
+/// Timer interrupts a second of an idle guest, by its own count.
+pub fn rate_of(facts: &BTreeMap<String, String>) -> Option<f64> {
+    let number = |key: &str| facts.get(key)?.parse::<f64>().ok();
+    let seconds = number("seconds_idle").filter(|s| *s > 0.0)?;
+    Some(number("ticks_idle")? / seconds)
 }
 
 /// How many times less; 1 is no change. Nothing can be said about nothing.

@@ -136,7 +136,7 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::boot::Check;
+    use crate::check::Check;
 
     #[test]
     fn the_page_shows_what_failed_and_escapes_what_guests_said() {

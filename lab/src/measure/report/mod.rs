@@ -15,10 +15,10 @@ pub use html::html;
 pub use table::print;
 
 use super::figures::Cost;
-use crate::boot::Check;
+use crate::check::Check;
 
 /// All that was measured.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct Report {
     /// Version of the guests' kernel.
     pub kernel: String,
@@ -35,7 +35,7 @@ pub struct Report {
 }
 
 /// One guest.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct RunReport {
     /// Its name: variant and workload.
     pub name: String,
@@ -58,7 +58,7 @@ pub struct RunReport {
 }
 
 /// One phase of a guest.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct PhaseReport {
     /// Its name.
     pub name: String,

@@ -1,8 +1,7 @@
 //! The tables of a report, for whatever shows them.
 
 use super::{PhaseReport, Report, RunReport};
-use crate::measure::check::rate_of;
-use crate::measure::figures::{Class, Cost, ratio};
+use crate::measure::figures::{Class, Cost, rate_of, ratio};
 
 /// A table.
 #[derive(Debug, Clone)]
