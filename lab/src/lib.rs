@@ -3,7 +3,8 @@
 //! Dependencies go one way:
 //!
 //! ```text
-//! cache, run -> kernel (tree, series, config, build), busybox, initramfs -> qemu -> boot (the experiment)
+//! cache, run -> kernel (tree, series, config, build), busybox, initramfs -> qemu -> boot (is it right?)
+//!                                                                        -> kvm_host -> measure (what does it save?)
 //! ```
 
 pub mod boot;

@@ -249,6 +249,8 @@ mod tests {
         for transport in ["doorbell", "tunnel", "vmcall"] {
             let ours = format!("legacy-batches-{transport}");
             assert_eq!(count(&ours, "write-sector", "data"), 0, "{transport}");
+            // That of the registers and that of the data: the run is there.
+            assert_eq!(count(&ours, "write-sector", "batch"), 2, "{transport}");
         }
         // Eleven registers in one batch; the data, or the bus master's registers, are another.
         for bus in ["legacy", "piix3"] {
