@@ -31,7 +31,7 @@ use crate::qemu::QEMU;
 use crate::run::{ask, step};
 use crate::vmm;
 use bars::Bars;
-use figures::{Cost, is_mark, named, traced};
+use figures::{Cost, is_mark, named, ports, traced};
 use plan::{Guest, Host, Run, Workload};
 use report::{PhaseReport, Report, RunReport};
 
@@ -167,6 +167,7 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
     });
     let (major, minor, patch) = source.version();
     let mut report = Report {
+        format: report::FORMAT,
         kernel: format!("{major}.{minor}.{patch}"),
         command: command(options, direct),
         exact: !direct,
@@ -337,6 +338,8 @@ fn summary(run: &Run, done: &Done, symbols: &Symbols) -> RunReport {
         name: phase.name.clone(),
         cost: Cost::of(phase),
         traced: traced(phase),
+        kvm: phase.kvm.clone(),
+        ports: ports(phase),
         functions: functions(phase, symbols),
     });
     RunReport {
@@ -345,10 +348,7 @@ fn summary(run: &Run, done: &Done, symbols: &Symbols) -> RunReport {
         workload: run.workload.name().to_owned(),
         guest: run.variant.guest.name(),
         host: run.variant.host.name(),
-        kib: match run.workload {
-            Workload::Blocks(kib) | Workload::Network { kib, .. } => Some(kib),
-            _ => None,
-        },
+        kib: run.workload.kib(),
         phases: phases.collect(),
         facts: done
             .facts

@@ -177,6 +177,14 @@ impl Workload {
         }
     }
 
+    /// KiB that each of its phases moves, where that means something.
+    pub fn kib(self) -> Option<u32> {
+        match self {
+            Self::Blocks(kib) | Self::Network { kib, .. } => Some(kib),
+            _ => None,
+        }
+    }
+
     /// Whether KVM's tracepoints are recorded.
     pub fn is_traced(self) -> bool {
         self == Self::Commands

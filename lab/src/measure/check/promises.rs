@@ -30,10 +30,7 @@ fn command(report: &Report, stock: &str, ours: &str, phase: &str, registers: usi
         return Vec::new();
     };
     let name = |what: &str| format!("{phase}: {what}");
-    let saved = |what: &str| {
-        let of = |phase: &PhaseReport| phase.traced.get(what).copied().unwrap_or_default();
-        (of(before), of(after))
-    };
+    let saved = |what: &str| (before.events(what), after.events(what));
     let mut checks = Vec::new();
     let (was, is) = saved("task-file");
     let (_, seen) = saved("batch");
