@@ -1,46 +1,33 @@
 //! `xkvm-lab measure`: what the series saves, counted by KVM itself.
 //!
-//! plan (what is run) -> `kvm_host` (runs it) -> figures (sums) -> check, bars (what must hold) -> report.
+//! plan (what is run), prepare (what that needs) -> `kvm_host` (runs it) -> figures, summary (sums) -> check, bars (what must hold) -> report.
 
 mod bars;
 mod check;
 mod figures;
 mod plan;
+mod prepare;
 mod report;
+mod summary;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
-use sha2::{Digest, Sha256};
-use xkvm_host::exits::{ExitRow, Hot, Stats, Symbols};
+use xkvm_host::exits::Symbols;
 
 use crate::Lab;
 use crate::boot::ram_disk;
 use crate::busybox;
-use crate::cache::{Key, hex};
-use crate::kernel::config::Config;
-use crate::kernel::series::Series;
+use crate::kernel::Arch;
 use crate::kernel::tree::Source;
-use crate::kernel::{Arch, Kernel, Spec};
-use crate::kvm_host::{self, Done, HostKernel, Job, KvmHost, Phase, Task, Vmm};
-use crate::qemu::QEMU;
-use crate::run::{ask, step};
+use crate::kvm_host::{self, Job};
 use crate::vmm;
 use bars::Bars;
-use figures::{Cost, is_mark, named, ports, traced};
-use plan::{Guest, Host, Run, Workload};
-use report::{PhaseReport, Report, RunReport};
-
-/// Rows of a table of functions.
-const FUNCTIONS: usize = 8;
-/// Bytes of a guest's disk, a sparse file: some of it lies behind 128 GiB, where commands need more registers.
-const DISK: u64 = 129 << 30;
-/// The longest that a guest takes, in the time of the machine it runs on; by instructions, it has a thousand million a second.
-const TIMEOUT: Duration = Duration::from_secs(900);
+use prepare::{digits, guests, hash, places, sector, task};
+use report::Report;
+use summary::summary;
 
 /// What the user asks for.
 #[derive(Debug)]
@@ -194,207 +181,6 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
         None => {}
     }
     Ok(holds)
-}
-
-/// Builds the guests' kernels.
-fn guests(
-    lab: &Lab,
-    source: &Source,
-    runs: &[Run],
-    inputs: &mut BTreeMap<String, String>,
-) -> Result<BTreeMap<Guest, Kernel>> {
-    let mut kernels: BTreeMap<Guest, Option<Kernel>> =
-        runs.iter().map(|run| (run.variant.guest, None)).collect();
-    let config = Config::fragments(&["guest", "net"])?;
-    for (guest, kernel) in &mut kernels {
-        let name = guest.name();
-        let series = Series::make(source, &guest.request())?;
-        let spec = Spec {
-            name: &name,
-            source,
-            series: &series,
-            config: &config.with(&guest.config()),
-            profile: "plain",
-        };
-        let built = Kernel::get(lab, &spec)?;
-        inputs.insert(format!("guest {name}"), hash(&built.image())?);
-        *kernel = Some(built);
-    }
-    Ok(kernels
-        .into_iter()
-        .filter_map(|(g, k)| Some((g, k?)))
-        .collect())
-}
-
-/// The guests' program for single sectors.
-fn sector(lab: &Lab) -> Result<PathBuf> {
-    const SOURCE: &str = include_str!("../../guest/sector.c");
-    const LIMIT: Duration = Duration::from_secs(60);
-    let compiler = ask("gcc", &["--version"])?;
-    let key = Key::of("sector")
-        .with("source", SOURCE)
-        .with("compiler", compiler);
-    let folder = lab.cache.entry("files", &key.build(), |folder| {
-        fs::write(folder.join("sector.c"), SOURCE).context("cannot write to the cache")?;
-        let mut command = Command::new("gcc");
-        command.current_dir(folder);
-        command.args([
-            "-O2", "-Wall", "-Werror", "-static", "-s", "-o", "sector", "sector.c",
-        ]);
-        let log = lab.logs.file("sector-build.log");
-        step(&command, "compiling sector.c", &log, LIMIT, &lab.interrupt)
-    })?;
-    Ok(folder.join("sector"))
-}
-
-/// Gets the places ready at which the runs take place.
-fn places(
-    lab: &Lab,
-    options: &Options,
-    runs: &[Run],
-    direct: bool,
-    inputs: &mut BTreeMap<String, String>,
-) -> Result<BTreeMap<Host, KvmHost>> {
-    let mut places = BTreeMap::new();
-    if direct {
-        inputs.insert(
-            "host".to_owned(),
-            ask("uname", &["-srv"])?.trim().to_owned(),
-        );
-        places.insert(Host::Stock, KvmHost::Direct);
-        return Ok(places);
-    }
-    let qemu = ask(QEMU, &["--version"])
-        .context("QEMU is not there: install the packages qemu-system-x86 and seabios")?;
-    let qemu = qemu.lines().next().unwrap_or_default();
-    inputs.insert("qemu".to_owned(), qemu.to_owned());
-    let mut patched = None;
-    for run in runs {
-        let host = run.variant.host;
-        if places.contains_key(&host) {
-            continue;
-        }
-        let (kernel, parameters) = match (host, &options.host_tree) {
-            (Host::Stock, _) => (HostKernel::debian(lab)?, Vec::new()),
-            (Host::Patched { pit_max_hz }, Some(tree)) => {
-                if patched.is_none() {
-                    patched = Some(HostKernel::patched(lab, &Source::open(tree)?)?);
-                }
-                let kernel = patched.clone().context("no patched host")?;
-                (kernel, vec![("pit_max_hz", pit_max_hz.to_string())])
-            }
-            (Host::Patched { .. }, None) => bail!("a patched host needs --host-tree"),
-        };
-        let name = match host {
-            Host::Stock => "host stock",
-            Host::Patched { .. } => "host patched",
-        };
-        let known = format!("{} {}", kernel.name, hash(&kernel.image)?);
-        inputs.insert(name.to_owned(), known);
-        let place = KvmHost::Nested {
-            kernel,
-            parameters,
-            exact: true,
-        };
-        places.insert(host, place);
-    }
-    Ok(places)
-}
-
-fn task(run: &Run, kernel: &Kernel, initrd: PathBuf) -> Task {
-    let variant = &run.variant;
-    let mark = match variant.vmm {
-        Vmm::Xkvm { .. } => "port",
-        Vmm::Qemu { .. } => "ask",
-    };
-    let mut cmdline = format!(
-        "console=ttyS0 reboot=k panic=-1 nokaslr loglevel=8 lab.mark={mark} lab.disk={} {}",
-        variant.disk,
-        run.workload.parameters(),
-    );
-    if !variant.parameters.is_empty() {
-        cmdline = format!("{cmdline} {}", variant.parameters);
-    }
-    Task {
-        name: run.name(),
-        vmm: variant.vmm.clone(),
-        kernel: kernel.image(),
-        initrd,
-        cmdline,
-        memory: 384,
-        disk: (!matches!(run.workload, Workload::Network { .. })).then_some(DISK),
-        written: match run.workload {
-            Workload::Blocks(kib) => u64::from(kib) << 10,
-            _ => 1 << 20,
-        },
-        trace: run.workload.is_traced(),
-        timeout: TIMEOUT,
-    }
-}
-
-/// One run, summed up.
-fn summary(run: &Run, done: &Done, symbols: &Symbols) -> RunReport {
-    let phases = named(done).map(|phase| PhaseReport {
-        name: phase.name.clone(),
-        cost: Cost::of(phase),
-        traced: traced(phase),
-        kvm: phase.kvm.clone(),
-        ports: ports(phase),
-        functions: functions(phase, symbols),
-    });
-    RunReport {
-        name: run.name(),
-        variant: run.variant.name.clone(),
-        workload: run.workload.name().to_owned(),
-        guest: run.variant.guest.name(),
-        host: run.variant.host.name(),
-        kib: run.workload.kib(),
-        phases: phases.collect(),
-        facts: done
-            .facts
-            .iter()
-            .map(|(k, v)| (k.to_owned(), v.to_owned()))
-            .collect(),
-        disk: done.disk.clone(),
-    }
-}
-
-/// The functions that left the guest most in a phase.
-fn functions(phase: &Phase, symbols: &Symbols) -> Vec<xkvm_host::exits::HotRow> {
-    let row = |place: &kvm_host::Place| ExitRow {
-        reason: place.reason.clone(),
-        port: place.port,
-        width: None,
-        rip: place.rip,
-        caller: place.caller,
-        exits: place.exits,
-        nanoseconds: 0,
-        elements: place.exits,
-    };
-    let known = phase
-        .places
-        .iter()
-        .filter(|place| place.rip != 0 && !is_mark(place));
-    let stats = Stats {
-        exits: phase.user_exits,
-        rows: known.map(row).collect(),
-        ..Stats::default()
-    };
-    let mut table = Hot::new(&stats, symbols);
-    table.rows.truncate(FUNCTIONS);
-    table.rows
-}
-
-fn hash(path: &Path) -> Result<String> {
-    let content = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(digits(&content))
-}
-
-/// The first digits of a hash: enough to see that something is another.
-fn digits(content: &[u8]) -> String {
-    let mut digits = hex(&Sha256::digest(content));
-    digits.truncate(16);
-    digits
 }
 
 /// The command that does the same again.

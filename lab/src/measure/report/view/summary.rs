@@ -39,7 +39,9 @@ pub fn table(report: &Report) -> Table {
             None,
         );
     }
-    table.note("An exit leaves the guest for KVM; most of those that go on to user space, to the VMM, are what the series saves. What remains, and why, is told below.")
+    table
+        .note("4 ×: directly and through the page cache, in blocks of 4 and of 128 KiB.")
+        .note("An exit leaves the guest for KVM; most of those that go on to user space, to the VMM, are what the series saves. What remains, and why, is told below.")
 }
 
 /// Exits, and those to user space, of all phases whose names begin so.
