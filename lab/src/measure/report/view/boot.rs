@@ -40,5 +40,5 @@ pub fn table(report: &Report) -> Table {
     }
     table
         .note("What the script gets ready for its workload is in it: compare rows of one workload.")
-        .note("serial: the kernel's messages, one exit and more a letter; PCI config: the bus is searched; ACPI: the PM timer, to calibrate others by it, and the power button's registers.")
+        .note("serial: the kernel's messages, one exit and more a letter; PCI config: the bus is searched; ACPI: the PM timer, by which others are calibrated, and its neighbours.")
 }
