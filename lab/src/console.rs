@@ -110,6 +110,8 @@ pub fn messages(console: &str) -> Vec<String> {
 fn normal(message: &str) -> String {
     static CHANGES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         let rules = [
+            // file systems have names that are drawn
+            (r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "#-#"),
             // addresses, ranges, masks
             (r"\b0x[0-9a-f]+\b", "0x#"),
             (r"\b[0-9a-f]{8,16}\b", "#"),
@@ -237,6 +239,10 @@ mod tests {
         assert_eq!(
             normal("percpu: Embedded 44 pages/cpu s143256 r8192 d28776 u2097152"),
             "percpu: Embedded # pages/cpu s# r# d# u#"
+        );
+        assert_eq!(
+            normal("EXT4-fs (sda): mounted filesystem 0b1c2d3e-1234-4abc-8def-0123456789ab r/w"),
+            "EXT4-fs (sda): mounted filesystem #-# r/w"
         );
         let one = "[    0.000000] tsc: Detected 2394.374 MHz processor\n[    0.000000] BIOS-e820: [mem 0x0000000000100000-0x1ffdffff]\n\
                    [    0.1] not a message\n[    0.120000] Memory: 498120K/523768K available (4096K kernel code)\n";

@@ -3,12 +3,14 @@
 //! Dependencies go one way:
 //!
 //! ```text
-//! cache, run -> kernel (tree, series, config, build), busybox, initramfs -> qemu -> boot (the experiment)
+//! cache, run -> kernel (tree, series, config, build), busybox, initramfs -> qemu -> boot (is it right?)
+//!                                                                        -> kvm_host -> measure (what does it save?)
 //! ```
 
 pub mod boot;
 pub mod busybox;
 pub mod cache;
+pub mod check;
 pub mod console;
 pub mod initramfs;
 pub mod kernel;

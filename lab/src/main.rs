@@ -123,7 +123,7 @@ struct Measure {
     /// Write report.json and report.html to this folder, too.
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
-    /// Write what is measured to this file, as bars for later runs.
+    /// Write what is measured to this file, as bars for later runs, when all else holds.
     #[arg(long, value_name = "FILE", requires = "quick")]
     bless: Option<PathBuf>,
 }

@@ -1,6 +1,6 @@
 //! `xkvm-lab boot`: kernels without and with the series boot, and everything they should still do is done to them.
 
-pub(crate) mod check;
+mod check;
 mod recipes;
 mod registers;
 mod report;
@@ -16,6 +16,7 @@ use clap::ValueEnum;
 use crate::Lab;
 use crate::busybox;
 use crate::cache::Key;
+use crate::check::{Check, same_messages};
 use crate::console::{Facts, messages};
 use crate::initramfs::Initramfs;
 use crate::kernel::config::Config;
@@ -24,7 +25,6 @@ use crate::kernel::tree::Source;
 use crate::kernel::{Arch, Kernel, Spec};
 use crate::peer::Peer;
 use crate::qemu::{Machine, Outcome};
-pub use check::Check;
 use check::Expected;
 use registers::Registers;
 
@@ -399,7 +399,7 @@ fn judge(variants: &[Variant], amount: Amount, options: &Options) -> Result<Vec<
         if let Some(stock) = stock {
             for ((nic, before), (_, after)) in stock.quiet.iter().zip(&patched.quiet) {
                 let place = format!("patched {}", nic.driver());
-                checks.push(check::console(&place, &before.said, &after.said));
+                checks.push(same_messages(&place, &before.said, &after.said));
             }
         }
     }

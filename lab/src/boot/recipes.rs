@@ -5,8 +5,9 @@ use std::fs;
 
 use anyhow::{Context, Result};
 
-use super::check::{Check, shown};
+use super::check::shown;
 use super::{Nic, Quiet, Variant};
+use crate::check::Check;
 use crate::kernel::series::Series;
 use crate::kernel::{Arch, Kernel, modules};
 use crate::qemu::Outcome;

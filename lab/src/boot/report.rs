@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use super::check::Check;
 use super::{Series, Source, Variant};
 use crate::Lab;
+use crate::check::Check;
 
 /// Tells what is in the series and what is not.
 pub(super) fn series(series: &Series) {

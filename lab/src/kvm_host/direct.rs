@@ -40,6 +40,8 @@ pub fn run(lab: &Lab, task: &Task, files: &[(String, Content)]) -> Result<Result
     let log = lab.logs.file(&format!("{}-host.log", task.name));
     let mut command = Command::new("busybox");
     command.arg("sh").arg(&script).arg(&folder).arg(&results);
+    // The script's own folder goes with this one, even if the script is killed.
+    command.env("TMPDIR", home.path());
     let what = format!("the run of {}", task.name);
     step(&command, &what, &log, task.timeout + SLACK, &lab.interrupt)?;
     let mut all = Results::new();

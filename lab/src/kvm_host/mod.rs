@@ -92,13 +92,15 @@ pub fn run(lab: &Lab, xkvm: &Path, jobs: &[Job]) -> Result<Vec<Done>> {
             let job = next.lock().ok().and_then(|mut next| next.next());
             let Some((at, job)) = job else { return };
             let result = one(lab, xkvm, job);
-            let failed = result.is_err();
+            if result.is_err() {
+                // Nothing comes after a failure, but what runs beside it may take long to end.
+                if let Ok(mut next) = next.lock() {
+                    next.by_ref().for_each(drop);
+                }
+                lab.say(&format!("{} failed: no other run is begun", job.task.name));
+            }
             if let Ok(mut done) = done.lock() {
                 done.push((at, result));
-            }
-            if failed && let Ok(mut next) = next.lock() {
-                // Nothing comes after a failure.
-                next.by_ref().for_each(drop);
             }
         }
     };

@@ -9,6 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use tempfile::TempPath;
 
 use super::folder::Content;
 use super::kernel::HostKernel;
@@ -44,6 +45,8 @@ pub fn run(
     let log = lab.logs.file(&format!("{name}-host.log"));
     let (initrd, sent) = (log.with_extension("cpio"), log.with_extension("results"));
     let image = image(lab, files, kernel, parameters)?;
+    // It is big, and made again in no time: it goes, however this ends.
+    let initrd = TempPath::try_from_path(initrd).context("cannot name the RAM disk")?;
     fs::write(&initrd, image).with_context(|| format!("cannot write {}", initrd.display()))?;
 
     let mut command = Command::new(QEMU);
@@ -79,10 +82,7 @@ pub fn run(
     let what = format!("the machine of {name}");
     let messages = log.with_extension("qemu.log");
     let running = Running::start(&command, &what, &messages, TIMEOUT)?.showing(&log);
-    let ended = running.finish(&lab.interrupt);
-    // They are big, and made again in no time.
-    let _ = fs::remove_file(&initrd);
-    ended?;
+    running.finish(&lab.interrupt)?;
     let results = unpack(&sent)
         .map_err(|error| failure(&what, &format!("sent no whole results ({error:#})"), &log))?;
     let _ = fs::remove_file(&sent);

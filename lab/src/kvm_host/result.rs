@@ -23,14 +23,16 @@ pub fn read(task: &Task, results: &Results, log: &Path) -> Result<Done> {
     let what = format!("the guest {}", task.name);
     let status = text("status");
     if status.trim() != "0" {
-        let said = text("log");
-        let said = said.trim_end();
+        let said = match text("log").trim_end() {
+            "" => String::new(),
+            said => format!(": {said}"),
+        };
         let why = match status.trim() {
             "143" | "130" | "124" | "137" => format!("did not power off within {:?}", task.timeout),
             status if status.parse::<u8>().is_ok() => format!("ended with status {status}"),
             why => format!("could not be run: {why}"),
         };
-        return Err(failure(&what, &format!("{why}: {said}"), log));
+        return Err(failure(&what, &format!("{why}{said}"), log));
     }
     let facts = Facts::parse(&text("serial2"));
     if !facts.done {
@@ -281,6 +283,84 @@ mod tests {
         ] {
             let text = text.replace(missing, "");
             assert!(qemu(&text).is_err(), "without {missing}");
+        }
+    }
+
+    /// A task of xkvm's and what it leaves when all is well.
+    fn good() -> (Task, Results) {
+        let task = Task {
+            name: "t".to_owned(),
+            vmm: Vmm::Xkvm {
+                transport: "off",
+                disk_bus: "legacy",
+                coalesced_pio: false,
+            },
+            kernel: "/k".into(),
+            initrd: "/i".into(),
+            cmdline: String::new(),
+            memory: 1,
+            disk: None,
+            written: 0,
+            trace: true,
+            timeout: std::time::Duration::from_secs(9),
+        };
+        let phase = |mark| xkvm_host::exits::Phase {
+            mark,
+            stats: Stats::default(),
+        };
+        let stats = Stats {
+            phases: [None, Some(1), Some(2)].map(phase).into(),
+            ..Stats::default()
+        };
+        let files = [
+            ("status", "0\n".to_owned()),
+            ("serial2", "XKVM phase_1=write\nXKVM done\n".to_owned()),
+            ("stats.json", serde_json::to_string(&stats).unwrap()),
+            ("lost", "overrun=0\ndropped events=0\n".to_owned()),
+            (
+                "trace",
+                "write 0x5e0 1\nwrite 0x1f7 1\nwrite 0x5e0 1\n".to_owned(),
+            ),
+            ("log", String::new()),
+        ];
+        let files = files.map(|(name, text)| (name.to_owned(), text.into_bytes()));
+        (task, files.into())
+    }
+
+    #[test]
+    fn a_guest_that_did_not_end_well_is_an_error() {
+        let home = tempfile::tempdir().unwrap();
+        let console = home.path().join("console");
+        std::fs::write(&console, "the last words\n").unwrap();
+        let (task, all) = good();
+        let done = read(&task, &all, &console).unwrap();
+        assert_eq!(done.phases[1].trace.len(), 1);
+        for (name, text, why) in [
+            ("status", "124", "the guest t did not power off within 9s\n"),
+            ("status", "1", "the guest t ended with status 1\n"),
+            (
+                "status",
+                "no root",
+                "the guest t could not be run: no root\n",
+            ),
+            (
+                "serial2",
+                "XKVM phase_1=write\n",
+                "went down before its workload was done",
+            ),
+            ("stats.json", "{", "cannot be read"),
+            ("lost", "overrun=1\ndropped events=0\n", "lost events"),
+            ("lost", "", "lost events"),
+            ("trace", "write 0x5e0 1\n", "show 1 marks, and the VMM 2"),
+        ] {
+            let mut some = all.clone();
+            some.insert(name.to_owned(), text.as_bytes().to_vec());
+            let error = read(&task, &some, &console).unwrap_err();
+            let said = format!("{error:#}");
+            assert!(said.contains(why), "{name} {text}: {said}");
+            if name == "status" {
+                assert!(said.contains("the last words"), "{said}");
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::report::Report;
-use crate::boot::Check;
+use crate::check::Check;
 
 /// How far exits may be from those with other inputs: one part in this many, and …
 const NEAR: u64 = 10;
@@ -249,6 +249,8 @@ mod tests {
         for transport in ["doorbell", "tunnel", "vmcall"] {
             let ours = format!("legacy-batches-{transport}");
             assert_eq!(count(&ours, "write-sector", "data"), 0, "{transport}");
+            // That of the registers and that of the data: the run is there.
+            assert_eq!(count(&ours, "write-sector", "batch"), 2, "{transport}");
         }
         // Eleven registers in one batch; the data, or the bus master's registers, are another.
         for bus in ["legacy", "piix3"] {

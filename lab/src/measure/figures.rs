@@ -57,7 +57,7 @@ impl Class {
             Self::Status => "status",
             Self::BusMaster => "bus master",
             Self::Batch => "batches",
-            Self::Acpi => "PM timer",
+            Self::Acpi => "ACPI",
             Self::Pci => "PCI config",
             Self::Serial => "serial",
             Self::Mmio => "MMIO",
@@ -134,10 +134,42 @@ impl Cost {
         }
     }
 
+    /// Port accesses and hypercalls as KVM counts them, whatever a batch goes by.
+    pub fn io_and_hypercalls(&self) -> u64 {
+        self.io_exits + self.hypercalls
+    }
+
     /// Exits to user space of one class.
     pub fn class(&self, class: Class) -> u64 {
         self.classes.get(&class).copied().unwrap_or_default()
     }
+}
+
+/// Exits to user space by one kind of access to one port.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PortRow {
+    /// As of a [`Place`].
+    pub reason: String,
+    /// For ports.
+    pub port: Option<u16>,
+    /// How many.
+    pub exits: u64,
+}
+
+/// Exits by reason and port, most first, without the marks.
+pub fn ports(phase: &Phase) -> Vec<PortRow> {
+    let mut sums: BTreeMap<(&str, Option<u16>), u64> = BTreeMap::new();
+    for place in phase.places.iter().filter(|place| !is_mark(place)) {
+        *sums.entry((&place.reason, place.port)).or_default() += place.exits;
+    }
+    let row = |((reason, port), exits): ((&str, _), _)| PortRow {
+        reason: reason.to_owned(),
+        port,
+        exits,
+    };
+    let mut rows: Vec<PortRow> = sums.into_iter().map(row).collect();
+    rows.sort_by_key(|row| std::cmp::Reverse(row.exits));
+    rows
 }
 
 /// Whether the exit is the guest's mark, which is part of no work.
@@ -185,6 +217,13 @@ pub fn named(done: &Done) -> impl Iterator<Item = &Phase> {
     done.phases
         .iter()
         .filter(|p| !matches!(p.name.as_str(), "rest" | "end"))
+}
+
+/// Timer interrupts a second of an idle guest, by its own count.
+pub fn rate_of(facts: &BTreeMap<String, String>) -> Option<f64> {
+    let number = |key: &str| facts.get(key)?.parse::<f64>().ok();
+    let seconds = number("seconds_idle").filter(|s| *s > 0.0)?;
+    Some(number("ticks_idle")? / seconds)
 }
 
 /// How many times less; 1 is no change. Nothing can be said about nothing.
@@ -249,6 +288,28 @@ mod tests {
                 (Class::Batch, 3)
             ]
         );
+    }
+
+    #[test]
+    fn places_are_summed_by_port() {
+        let phase = Phase {
+            places: vec![
+                place("in", 0x1f7, 2),
+                Place {
+                    rip: 2,
+                    ..place("in", 0x1f7, 3)
+                },
+                place("out", 0x1f7, 9),
+                place("out", MARK_PORT, 1),
+            ],
+            ..Phase::default()
+        };
+        let rows: Vec<_> = ports(&phase)
+            .into_iter()
+            .map(|row| (row.reason, row.port, row.exits))
+            .collect();
+        let of = |reason: &str, exits| (reason.to_owned(), Some(0x1f7), exits);
+        assert_eq!(rows, [of("out", 9), of("in", 5)]);
     }
 
     #[test]

@@ -34,6 +34,11 @@ impl Guest {
         }
     }
 
+    /// Whether it has anything of a series.
+    pub fn is_patched(self) -> bool {
+        !matches!(self, Self::Stock | Self::Hz(_))
+    }
+
     /// What guestpatch is asked for.
     pub fn request(self) -> Request {
         let (choice, names): (_, &[&str]) = match self {
@@ -150,6 +155,34 @@ impl Workload {
             }
         };
         format!("lab.workload=measure lab.parts={}{own}", self.name())
+    }
+
+    /// What it measures, in order; before the first is the phase `boot`.
+    pub fn phases(self) -> &'static [&'static str] {
+        match self {
+            Self::Commands => &["write-sector", "read-sector", "write-far", "read-far"],
+            Self::Blocks(_) => &[
+                "write-direct-4k",
+                "read-direct-4k",
+                "write-buffered-4k",
+                "read-buffered-4k",
+                "write-direct-128k",
+                "read-direct-128k",
+                "write-buffered-128k",
+                "read-buffered-128k",
+            ],
+            Self::Files(_) => &["files-make", "files-read", "files-remove"],
+            Self::Idle(_) => &["idle"],
+            Self::Network { .. } => &["receive", "send", "ping"],
+        }
+    }
+
+    /// KiB that each of its phases moves, where that means something.
+    pub fn kib(self) -> Option<u32> {
+        match self {
+            Self::Blocks(kib) | Self::Network { kib, .. } => Some(kib),
+            _ => None,
+        }
     }
 
     /// Whether KVM's tracepoints are recorded.

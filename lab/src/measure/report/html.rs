@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::Report;
-use super::view::{self, Table};
+use super::table::Table;
+use super::{Report, view};
 
 const STYLE: &str = "\
 :root{color-scheme:light dark;--ink:#1b1f24;--dim:#667;--line:#d8dce2;--bar:#3b6fb6;--bad:#b3261e;--page:#fff}\
@@ -14,7 +14,7 @@ h1{font-size:1.5rem}h2{font-size:1.1rem;margin:2.2rem 0 .4rem}\
 th,td{padding:.2rem .6rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}\
 th{font-weight:600;color:var(--dim);white-space:normal;vertical-align:bottom}.w{text-align:left}.new td{border-top:2px solid var(--line)}\
 td.chart{width:14rem;min-width:9rem}svg{display:block;width:100%;height:.8rem}rect{fill:var(--bar)}\
-p,li{max-width:60rem}.note{color:var(--dim);margin:.3rem 0}.bad{color:var(--bad)}code{font-size:.92em}\
+p,li{max-width:60rem}dl{display:grid;grid-template-columns:max-content auto;gap:.1rem 1rem;max-width:60rem}dd{margin:0}.note{color:var(--dim);margin:.3rem 0}.bad{color:var(--bad)}code{font-size:.92em}\
 pre{white-space:pre-wrap}";
 
 /// The page.
@@ -24,12 +24,16 @@ pub fn html(report: &Report) -> String {
         out,
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width\"><title>xkvm-lab measure: Linux {version}</title>\
-         <style>{STYLE}</style></head><body>\n<h1>What the series saves: Linux {version} as guest</h1>\n<p>Exits are counted by KVM; {unit}. Repeat it: <code>{command}</code></p>\n",
+         <style>{STYLE}</style></head><body>\n<h1>What the series saves: Linux {version} as guest</h1>\n<p>The same work is done by guests without and with the series, on the same KVM, and what leaves the guest is counted. \
+         <i>Exits</i> are counted by KVM; of these, <i>to user space</i> go those that KVM does not handle itself, \
+         which the VMM counts (of QEMU, a tracepoint of KVM's); {unit}. \
+         Repeat it: <code>{command}</code>, and one run alone with <code>--only NAME</code>.</p>\n",
         version = escape(&report.kernel),
         unit = view::unit(report),
         command = escape(&report.command),
     );
     checks(&mut out, report);
+    words(&mut out, report);
     for table in view::tables(report) {
         one(&mut out, &table);
     }
@@ -71,18 +75,30 @@ fn checks(out: &mut String, report: &Report) {
     out.push_str("</ul></details>\n");
 }
 
+fn words(out: &mut String, report: &Report) {
+    out.push_str("<details open><summary>What the names of variants are made of</summary><dl>\n");
+    for (word, meaning) in view::words(report) {
+        let _ = writeln!(
+            out,
+            "<dt><code>{}</code><dd>{}",
+            escape(word),
+            escape(meaning)
+        );
+    }
+    out.push_str("</dl></details>\n");
+}
+
 fn one(out: &mut String, table: &Table) {
     let _ = writeln!(
         out,
         "<h2>{}</h2>\n<div class=\"scroll\"><table><tr>",
         escape(&table.title)
     );
-    let charted = table.rows.iter().any(|row| row.bar.is_some());
     for (at, head) in table.head.iter().enumerate() {
         let _ = write!(out, "<th{}>{}", class(at, table), escape(head));
     }
-    if charted {
-        out.push_str("<th>");
+    if !table.drawn.is_empty() {
+        let _ = write!(out, "<th class=\"w\">bar: {}", escape(table.drawn));
     }
     let mut before = "";
     for row in &table.rows {
@@ -136,17 +152,14 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::boot::Check;
+    use crate::check::Check;
 
     #[test]
     fn the_page_shows_what_failed_and_escapes_what_guests_said() {
         let report = Report {
             kernel: "6.12.1".to_owned(),
-            command: "xkvm-lab measure TREE".to_owned(),
-            exact: true,
-            inputs: Default::default(),
-            runs: Vec::new(),
             checks: vec![Check::new("a", "b", false, "<script>&")],
+            ..Report::default()
         };
         let page = html(&report);
         assert!(page.contains("1 of 1 checks failed"));

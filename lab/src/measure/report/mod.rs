@@ -3,23 +3,27 @@
 mod files;
 mod html;
 mod table;
+mod terminal;
 mod view;
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use xkvm_host::devices::pm::{PM_BASE, PM_TIMER};
 use xkvm_host::exits::HotRow;
 
 pub use files::write;
 pub use html::html;
-pub use table::print;
+pub use terminal::print;
 
-use super::figures::Cost;
-use crate::boot::Check;
+use super::figures::{Cost, PortRow};
+use crate::check::Check;
 
 /// All that was measured.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct Report {
+    /// Counts up when a program that reads `report.json` must know of a change.
+    pub format: u32,
     /// Version of the guests' kernel.
     pub kernel: String,
     /// The command that repeats it.
@@ -35,7 +39,7 @@ pub struct Report {
 }
 
 /// One guest.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct RunReport {
     /// Its name: variant and workload.
     pub name: String,
@@ -58,7 +62,7 @@ pub struct RunReport {
 }
 
 /// One phase of a guest.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct PhaseReport {
     /// Its name.
     pub name: String,
@@ -66,9 +70,16 @@ pub struct PhaseReport {
     pub cost: Cost,
     /// Events of KVM's tracepoints by what they are for.
     pub traced: BTreeMap<&'static str, u64>,
+    /// KVM's own counters, by its names for them.
+    pub kvm: BTreeMap<String, u64>,
+    /// Exits to user space by reason and port, most first; on QEMU only the reasons are known.
+    pub ports: Vec<PortRow>,
     /// The functions that left the guest most.
     pub functions: Vec<HotRow>,
 }
+
+/// The `format` of these.
+pub const FORMAT: u32 = 1;
 
 impl Report {
     /// The run of a variant and a workload, the first of the same.
@@ -87,5 +98,23 @@ impl RunReport {
     /// The phase of a name.
     pub fn phase(&self, name: &str) -> Option<&PhaseReport> {
         self.phases.iter().find(|phase| phase.name == name)
+    }
+}
+
+impl PhaseReport {
+    /// Events of KVM's tracepoints of one kind.
+    pub fn events(&self, what: &str) -> u64 {
+        self.traced.get(what).copied().unwrap_or_default()
+    }
+
+    /// Reads of the ACPI PM timer.
+    pub fn pm_timer(&self) -> u64 {
+        self.at_port("in", PM_BASE + PM_TIMER)
+    }
+
+    /// Exits to user space by one kind of access to one port.
+    pub fn at_port(&self, reason: &str, port: u16) -> u64 {
+        let of = |row: &&PortRow| row.reason == reason && row.port == Some(port);
+        self.ports.iter().filter(of).map(|row| row.exits).sum()
     }
 }

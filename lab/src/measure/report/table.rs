@@ -1,59 +1,113 @@
-//! The report for a terminal.
+//! A table, for whatever shows it, and how numbers stand in it.
 
-use super::view::{self, Table};
-use super::{Report, view::Row};
+use crate::measure::figures::ratio;
 
-/// Prints tables, checks, and how it ended.
-pub fn print(report: &Report) {
-    println!("Linux {} as guest; {}", report.kernel, view::unit(report));
-    for table in view::tables(report) {
-        println!("\n{}", table.title);
-        print!("{}", text(&table));
-        for note in &table.notes {
-            println!("  {note}");
+/// A table.
+#[derive(Debug, Clone)]
+pub struct Table {
+    /// What it shows.
+    pub title: String,
+    /// Heads of the columns.
+    pub head: Vec<String>,
+    /// How many columns, from the first on, are words.
+    pub words: usize,
+    /// Its rows.
+    pub rows: Vec<Row>,
+    /// What the bars beside the rows show.
+    pub drawn: &'static str,
+    /// What the reader must know.
+    pub notes: Vec<String>,
+}
+
+/// A row.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// Its cells.
+    pub cells: Vec<String>,
+    /// A number to draw beside those of the other rows.
+    pub bar: Option<u64>,
+}
+
+impl Table {
+    /// An empty one.
+    pub fn new(title: &str, words: &[&str], numbers: &[&str]) -> Self {
+        let head = words.iter().chain(numbers).map(|h| (*h).to_owned());
+        Self {
+            title: title.to_owned(),
+            head: head.collect(),
+            words: words.len(),
+            rows: Vec::new(),
+            drawn: "",
+            notes: Vec::new(),
         }
     }
-    println!();
-    let failed: Vec<_> = report.checks.iter().filter(|check| !check.holds).collect();
-    for check in &failed {
-        let seen = check.seen.replace('\n', "\n    ");
-        println!("FAILED  {} {}:\n    {seen}", check.place, check.name);
+
+    /// Each row has a bar, which shows this.
+    pub fn drawing(mut self, what: &'static str) -> Self {
+        self.drawn = what;
+        self
     }
-    match failed.len() {
-        0 => println!("all {} checks hold", report.checks.len()),
-        count => println!("{count} of {} checks FAILED", report.checks.len()),
+
+    /// Adds a row.
+    pub fn row(&mut self, cells: Vec<String>, bar: Option<u64>) {
+        debug_assert_eq!(cells.len(), self.head.len(), "{cells:?} in {}", self.title);
+        debug_assert_eq!(bar.is_some(), !self.drawn.is_empty(), "{}", self.title);
+        self.rows.push(Row { cells, bar });
+    }
+
+    /// Takes out columns in which there is nothing but zeros.
+    pub fn drop_zeros(&mut self) {
+        for at in (self.words..self.head.len()).rev() {
+            if self.rows.iter().all(|row| row.cells[at] == "0") {
+                self.head.remove(at);
+                for row in &mut self.rows {
+                    row.cells.remove(at);
+                }
+            }
+        }
+    }
+
+    /// Says something below it.
+    pub fn note(mut self, text: &str) -> Self {
+        self.notes.push(text.to_owned());
+        self
     }
 }
 
-/// Columns as wide as what is in them: words to the left, numbers to the right.
-fn text(table: &Table) -> String {
-    let mut widths: Vec<usize> = table.head.iter().map(|h| h.chars().count()).collect();
-    for row in &table.rows {
-        for (width, cell) in widths.iter_mut().zip(&row.cells) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let head = Row {
-        cells: table.head.clone(),
-        bar: None,
-    };
+/// Digits in groups.
+pub fn number(value: u64) -> String {
+    let digits = value.to_string();
     let mut out = String::new();
-    for row in std::iter::once(&head).chain(&table.rows) {
-        let mut line = String::from(" ");
-        for (at, (cell, width)) in row.cells.iter().zip(&widths).enumerate() {
-            let width = *width;
-            line.push(' ');
-            line.push_str(&if at < table.words {
-                format!("{cell:<width$}")
-            } else {
-                format!("{cell:>width$}")
-            });
-            line.push(' ');
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
         }
-        out.push_str(line.trim_end());
-        out.push('\n');
+        out.push(digit);
     }
     out
+}
+
+/// `before` in terms of `after`: how many times less.
+pub fn times(before: Option<u64>, after: u64) -> String {
+    match before {
+        Some(before) if before > 0 && after == 0 => "all".to_owned(),
+        Some(before) => ratio(before, after).map_or("-".to_owned(), |ratio| format!("{ratio:.2}")),
+        None => "-".to_owned(),
+    }
+}
+
+/// How many there are for each of so many.
+pub fn each(value: u64, of: u64) -> String {
+    match ratio(value, of) {
+        Some(0.0) => "0".to_owned(),
+        Some(each) => format!("{each:.1}"),
+        None => "-".to_owned(),
+    }
+}
+
+/// A part of a whole.
+pub fn share(part: u64, whole: u64) -> String {
+    ratio(part, whole).map_or("-".to_owned(), |share| format!("{:.1} %", share * 100.0))
 }
 
 #[cfg(test)]
@@ -61,22 +115,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_line_up() {
-        let table = Table {
-            title: String::new(),
-            head: ["who", "exits"].map(str::to_owned).into(),
-            words: 1,
-            rows: [["a", "5"], ["stock", "12345678"]]
-                .map(|cells| Row {
-                    cells: cells.map(str::to_owned).into(),
-                    bar: None,
-                })
-                .into(),
-            notes: Vec::new(),
-        };
-        assert_eq!(
-            text(&table),
-            "  who       exits\n  a             5\n  stock  12345678\n"
-        );
+    fn numbers_are_grouped() {
+        let all = [0, 999, 1000, 1_234_567].map(number);
+        assert_eq!(all, ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn nothing_left_is_not_nothing_known() {
+        assert_eq!(times(Some(256), 0), "all");
+        assert_eq!(times(Some(256), 2), "128.00");
+        assert_eq!(times(Some(0), 0), "-");
+        assert_eq!(times(None, 7), "-");
+    }
+
+    #[test]
+    fn an_average_tells_a_little_from_nothing() {
+        assert_eq!(each(0, 256), "0");
+        assert_eq!(each(1, 256), "0.0");
+        assert_eq!(each(6656, 256), "26.0");
+        assert_eq!(each(5, 0), "-");
+    }
+
+    #[test]
+    fn columns_of_zeros_go() {
+        let mut table = Table::new("", &["who"], &["none", "some"]);
+        for (who, some) in [("a", "0"), ("b", "7")] {
+            table.row([who, "0", some].map(str::to_owned).into(), None);
+        }
+        table.drop_zeros();
+        assert_eq!(table.head, ["who", "some"]);
+        assert_eq!(table.rows[1].cells, ["b", "7"]);
     }
 }

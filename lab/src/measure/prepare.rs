@@ -1,0 +1,189 @@
+//! What runs need: kernels of guests and hosts, the guests' own program, tasks.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
+
+use super::Options;
+use super::plan::{Guest, Host, Run, Workload};
+use crate::Lab;
+use crate::cache::{Key, hex};
+use crate::kernel::config::Config;
+use crate::kernel::series::Series;
+use crate::kernel::tree::Source;
+use crate::kernel::{Kernel, Spec};
+use crate::kvm_host::{HostKernel, KvmHost, Task, Vmm};
+use crate::qemu::QEMU;
+use crate::run::{ask, step};
+
+/// Bytes of a guest's disk, a sparse file: some of it lies behind 128 GiB, where commands need more registers.
+const DISK: u64 = 129 << 30;
+/// The longest that a guest takes, in the time of the machine it runs on; by instructions, it has a thousand million a second.
+const TIMEOUT: Duration = Duration::from_secs(900);
+
+/// Builds the guests' kernels.
+///
+/// # Errors
+/// When the series does not apply, or a step of a build fails.
+pub fn guests(
+    lab: &Lab,
+    source: &Source,
+    runs: &[Run],
+    inputs: &mut BTreeMap<String, String>,
+) -> Result<BTreeMap<Guest, Kernel>> {
+    let mut kernels: BTreeMap<Guest, Option<Kernel>> =
+        runs.iter().map(|run| (run.variant.guest, None)).collect();
+    let config = Config::fragments(&["guest", "net"])?;
+    for (guest, kernel) in &mut kernels {
+        let name = guest.name();
+        let series = Series::make(source, &guest.request())?;
+        let spec = Spec {
+            name: &name,
+            source,
+            series: &series,
+            config: &config.with(&guest.config()),
+            profile: "plain",
+        };
+        let built = Kernel::get(lab, &spec)?;
+        inputs.insert(format!("guest {name}"), hash(&built.image())?);
+        *kernel = Some(built);
+    }
+    Ok(kernels
+        .into_iter()
+        .filter_map(|(g, k)| Some((g, k?)))
+        .collect())
+}
+
+/// The guests' program for single sectors.
+///
+/// # Errors
+/// When it cannot be compiled.
+pub fn sector(lab: &Lab) -> Result<PathBuf> {
+    const SOURCE: &str = include_str!("../../guest/sector.c");
+    const LIMIT: Duration = Duration::from_secs(60);
+    let compiler = ask("gcc", &["--version"])?;
+    let key = Key::of("sector")
+        .with("source", SOURCE)
+        .with("compiler", compiler);
+    let folder = lab.cache.entry("files", &key.build(), |folder| {
+        fs::write(folder.join("sector.c"), SOURCE).context("cannot write to the cache")?;
+        let mut command = Command::new("gcc");
+        command.current_dir(folder);
+        command.args([
+            "-O2", "-Wall", "-Werror", "-static", "-s", "-o", "sector", "sector.c",
+        ]);
+        let log = lab.logs.file("sector-build.log");
+        step(&command, "compiling sector.c", &log, LIMIT, &lab.interrupt)
+    })?;
+    Ok(folder.join("sector"))
+}
+
+/// Gets the places ready at which the runs take place.
+///
+/// # Errors
+/// When there is no QEMU, or a kernel can be neither fetched nor built.
+pub fn places(
+    lab: &Lab,
+    options: &Options,
+    runs: &[Run],
+    direct: bool,
+    inputs: &mut BTreeMap<String, String>,
+) -> Result<BTreeMap<Host, KvmHost>> {
+    let mut places = BTreeMap::new();
+    if direct {
+        inputs.insert(
+            "host".to_owned(),
+            ask("uname", &["-srv"])?.trim().to_owned(),
+        );
+        places.insert(Host::Stock, KvmHost::Direct);
+        return Ok(places);
+    }
+    let qemu = ask(QEMU, &["--version"])
+        .context("QEMU is not there: install the packages qemu-system-x86 and seabios")?;
+    let qemu = qemu.lines().next().unwrap_or_default();
+    inputs.insert("qemu".to_owned(), qemu.to_owned());
+    let mut patched = None;
+    for run in runs {
+        let host = run.variant.host;
+        if places.contains_key(&host) {
+            continue;
+        }
+        let (kernel, parameters) = match (host, &options.host_tree) {
+            (Host::Stock, _) => (HostKernel::debian(lab)?, Vec::new()),
+            (Host::Patched { pit_max_hz }, Some(tree)) => {
+                if patched.is_none() {
+                    patched = Some(HostKernel::patched(lab, &Source::open(tree)?)?);
+                }
+                let kernel = patched.clone().context("no patched host")?;
+                (kernel, vec![("pit_max_hz", pit_max_hz.to_string())])
+            }
+            (Host::Patched { .. }, None) => bail!("a patched host needs --host-tree"),
+        };
+        let name = match host {
+            Host::Stock => "host stock",
+            Host::Patched { .. } => "host patched",
+        };
+        let known = format!("{} {}", kernel.name, hash(&kernel.image)?);
+        inputs.insert(name.to_owned(), known);
+        let place = KvmHost::Nested {
+            kernel,
+            parameters,
+            exact: true,
+        };
+        places.insert(host, place);
+    }
+    Ok(places)
+}
+
+/// What is run, by a guest with this RAM disk.
+pub fn task(run: &Run, kernel: &Kernel, initrd: PathBuf) -> Task {
+    let variant = &run.variant;
+    let mark = match variant.vmm {
+        Vmm::Xkvm { .. } => "port",
+        Vmm::Qemu { .. } => "ask",
+    };
+    let mut cmdline = format!(
+        "console=ttyS0 reboot=k panic=-1 nokaslr loglevel=8 lab.mark={mark} lab.disk={} {}",
+        variant.disk,
+        run.workload.parameters(),
+    );
+    if !variant.parameters.is_empty() {
+        cmdline = format!("{cmdline} {}", variant.parameters);
+    }
+    Task {
+        name: run.name(),
+        vmm: variant.vmm.clone(),
+        kernel: kernel.image(),
+        initrd,
+        cmdline,
+        memory: 384,
+        disk: (!matches!(run.workload, Workload::Network { .. })).then_some(DISK),
+        written: match run.workload {
+            Workload::Blocks(kib) => u64::from(kib) << 10,
+            _ => 1 << 20,
+        },
+        trace: run.workload.is_traced(),
+        timeout: TIMEOUT,
+    }
+}
+
+/// The same of a file.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn hash(path: &Path) -> Result<String> {
+    let content = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(digits(&content))
+}
+
+/// The first digits of a hash: enough to see that something is another.
+pub fn digits(content: &[u8]) -> String {
+    let mut digits = hex(&Sha256::digest(content));
+    digits.truncate(16);
+    digits
+}

@@ -1,0 +1,130 @@
+//! Blocks written and read: all of it, and what one command still costs.
+
+use super::super::table::{Table, each, number, times};
+use super::{FEWER, LESS, work};
+use crate::measure::figures::Class;
+use crate::measure::report::{PhaseReport, Report, RunReport};
+
+/// Bytes of a block, by the name of its phase.
+fn block_kib(phase: &str) -> Option<u64> {
+    phase.rsplit_once('-')?.1.strip_suffix('k')?.parse().ok()
+}
+
+/// How many blocks a phase of the run moves.
+fn blocks(run: &RunReport, phase: &str) -> u64 {
+    let kib = run.kib.map_or(0, u64::from);
+    block_kib(phase).map_or(0, |size| kib / size)
+}
+
+/// Whether the run is one of the large ones, not one of a recipe alone.
+fn is_whole(run: &RunReport) -> bool {
+    run.workload == "blocks"
+        && ["stock", "batches", "default", "all"].contains(&run.guest.as_str())
+        && !run.variant.contains("small")
+}
+
+pub fn tables(report: &Report) -> Vec<Table> {
+    let all = [
+        ("piix3", "by DMA", "piix3-stock"),
+        ("legacy", "by PIO", "legacy-stock"),
+        ("qemu", "on QEMU", "qemu-ide-stock"),
+    ];
+    let tables = all.map(|(bus, way, stock)| of_bus(report, bus, way, stock));
+    tables.into_iter().flatten().collect()
+}
+
+fn of_bus(report: &Report, bus: &str, way: &str, stock: &str) -> Option<Table> {
+    let runs: Vec<&RunReport> = report
+        .runs
+        .iter()
+        .filter(|r| is_whole(r) && r.variant.starts_with(bus))
+        .collect();
+    let first = runs.first()?;
+    let mut table = Table::new(
+        &format!(
+            "{} KiB written and read {way}",
+            number(first.kib.unwrap_or(0).into())
+        ),
+        &["phase", "variant"],
+        &[
+            "exits",
+            "to user space",
+            FEWER,
+            "to user space a block",
+            work(report),
+            LESS,
+        ],
+    )
+    .drawing("to user space");
+    let base = report.run(stock, "blocks");
+    for phase in first.phases.iter().filter(|p| p.name != "boot") {
+        let name = &phase.name;
+        for run in &runs {
+            let Some(PhaseReport { cost, .. }) = run.phase(name) else {
+                continue;
+            };
+            let before = base.and_then(|b| b.phase(name)).map(|p| &p.cost);
+            let cells = vec![
+                name.clone(),
+                run.variant.clone(),
+                number(cost.exits),
+                number(cost.user_exits),
+                times(before.map(|b| b.user_exits), cost.user_exits),
+                each(cost.user_exits, blocks(run, name)),
+                number(cost.nanoseconds),
+                times(before.map(|b| b.nanoseconds), cost.nanoseconds),
+            ];
+            table.row(cells, Some(cost.user_exits));
+        }
+    }
+    Some(table.note(if report.exact {
+        "The same data is moved, so how many times less time is the ratio of throughput. A switch between guest and host counts as one instruction here; on hardware it costs some thousand cycles, so there fewer exits save more time."
+    } else {
+        "Times of single runs; compare them with care."
+    }))
+}
+
+/// What the exits of one command are for.
+pub fn remains(report: &Report) -> Table {
+    let mut head: Vec<&str> = vec!["exits", "interrupts"];
+    head.extend(Class::ALL.map(Class::title));
+    let mut table = Table::new(
+        "What the exits of one 4 KiB command are for, and what remains",
+        &["phase", "variant"],
+        &head,
+    )
+    .drawing("exits of the phase");
+    let runs = report.runs.iter();
+    for run in runs.filter(|r| is_whole(r) && !r.variant.starts_with("qemu")) {
+        for name in ["write-direct-4k", "read-direct-4k"] {
+            let Some(PhaseReport { cost, .. }) = run.phase(name) else {
+                continue;
+            };
+            let commands = blocks(run, name);
+            let mut cells = vec![name.to_owned(), run.variant.clone()];
+            cells.extend([cost.exits, cost.interrupts].map(|n| each(n, commands)));
+            cells.extend(Class::ALL.map(|class| each(cost.class(class), commands)));
+            table.row(cells, Some(cost.exits));
+        }
+    }
+    // By phase, so that variants stand below each other.
+    table.rows.sort_by(|a, b| b.cells[0].cmp(&a.cells[0]));
+    table
+        .note("Averages over the commands of a phase; from the task file on these are exits to user space.")
+        .note("task file: with batches, the drive is selected before the registers, and the command is written after them. A driver that remembers which drive is selected would save the one; by PIO the other could join the batch.")
+        .note("data port: written, a word is an exit, unless it is in a batch; read, a sector is one.")
+        .note("status: the driver waits for the device, or acknowledges its interrupt; a batch cannot hold a wait yet (poll-until entries are reserved for it).")
+        .note("bus master: the start and stop of a transfer are read-modify-write, whose value the guest needs; both could be one exit with a driver that remembers the register.")
+        .note("interrupts: KVM takes one of the host's, or lets one into the guest; a device with queues (virtio) raises one for many commands.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_phase_tells_its_block() {
+        assert_eq!(block_kib("write-direct-128k"), Some(128));
+        assert_eq!(block_kib("write-sector"), None);
+    }
+}

@@ -1,0 +1,30 @@
+//! Guests with nothing to do.
+
+use super::super::table::{Table, number};
+use super::work;
+use crate::measure::figures::rate_of;
+use crate::measure::report::{PhaseReport, Report};
+
+pub fn table(report: &Report) -> Table {
+    let mut table = Table::new(
+        "An idle guest with a periodic tick",
+        &["variant", "host"],
+        &["timer interrupts a second", "exits", work(report)],
+    )
+    .drawing("exits");
+    for run in report.runs.iter().filter(|r| r.workload == "idle") {
+        let Some(PhaseReport { cost, .. }) = run.phase("idle") else {
+            continue;
+        };
+        let rate = rate_of(&run.facts).map_or("-".to_owned(), |rate| format!("{rate:.0}"));
+        let cells = vec![
+            run.variant.clone(),
+            run.host.clone(),
+            rate,
+            number(cost.exits),
+            number(cost.nanoseconds),
+        ];
+        table.row(cells, Some(cost.exits));
+    }
+    table.note("Interrupts are those that the guest counts. pit-100: the guest asks for 1000 a second from the PIT, and the host's pit_max_hz=100 gives it 100. Time passes while the guest is idle, too.")
+}

@@ -1,0 +1,115 @@
+//! Where exits come from: KVM's reasons, ports, functions (the paper's tables 1 to 4).
+
+use super::super::table::{Table, number, share};
+use crate::measure::report::{PhaseReport, Report};
+
+/// Of the block workload, in whose phases functions and ports are shown.
+const VARIANTS: [&str; 6] = [
+    "piix3-stock",
+    "piix3-batches-doorbell",
+    "piix3-default-doorbell",
+    "legacy-stock",
+    "legacy-zone",
+    "legacy-default-doorbell",
+];
+/// Rows of each.
+const ROWS: usize = 5;
+
+pub fn tables(report: &Report) -> [Table; 3] {
+    [functions(report), ports(report), reasons(report)]
+}
+
+fn shown<'a>(
+    report: &'a Report,
+    phases: &'static [&'static str],
+) -> impl Iterator<Item = (&'static str, &'static str, &'a PhaseReport)> {
+    phases.iter().flat_map(move |name| {
+        VARIANTS.iter().filter_map(move |variant| {
+            let phase = report.run(variant, "blocks")?.phase(name)?;
+            Some((*name, *variant, phase))
+        })
+    })
+}
+
+fn functions(report: &Report) -> Table {
+    let mut table = Table::new(
+        "Hot functions: where the guest leaves, and who called (the paper's tables 1 to 4)",
+        &["phase", "variant", "exit in", "called from"],
+        &["exits to user space", "share"],
+    )
+    .drawing("exits to user space");
+    for (name, variant, phase) in shown(report, &["write-direct-4k", "read-direct-4k", "boot"]) {
+        for row in phase.functions.iter().take(ROWS) {
+            let caller = row.caller.clone().unwrap_or_else(|| "-".to_owned());
+            let cells = vec![
+                name.to_owned(),
+                variant.to_owned(),
+                row.function.clone(),
+                caller,
+                number(row.exits),
+                share(row.exits, phase.cost.user_exits),
+            ];
+            table.row(cells, Some(row.exits));
+        }
+    }
+    table.note("The paper (2.6.27 with 32 bits, bonnie++): acpi_pm_read from verify_pmtmr_rate, iowrite8 from ata_sff_dev_select, ioread8 from ata_bmdma_status, iowrite32 from ata_bmdma_setup. verify_pmtmr_rate is code of 32-bit x86 alone.")
+}
+
+fn ports(report: &Report) -> Table {
+    let mut table = Table::new(
+        "Hot ports",
+        &["phase", "variant", "exit by", "port"],
+        &["exits to user space", "share"],
+    )
+    .drawing("exits to user space");
+    for (name, variant, phase) in shown(report, &["write-direct-4k", "read-direct-4k"]) {
+        for row in phase.ports.iter().take(ROWS) {
+            let port = row.port.map_or("-".to_owned(), |port| format!("{port:#x}"));
+            let cells = vec![
+                name.to_owned(),
+                variant.to_owned(),
+                row.reason.clone(),
+                port,
+                number(row.exits),
+                share(row.exits, phase.cost.user_exits),
+            ];
+            table.row(cells, Some(row.exits));
+        }
+    }
+    table.note("outs and ins: string instructions; batch: one hand-over of many accesses. Disk: 0x1f0 data, 0x1f1 to 0x1f7 task file, 0x3f6 control; from 0x1000 on its bus master.")
+}
+
+/// Counters of KVM's that tell why it was entered.
+const REASONS: [&str; 8] = [
+    "io_exits",
+    "mmio_exits",
+    "hypercalls",
+    "halt_exits",
+    "irq_exits",
+    "irq_window_exits",
+    "request_irq_exits",
+    "signal_exits",
+];
+
+fn reasons(report: &Report) -> Table {
+    let mut head = vec!["exits"];
+    head.extend(REASONS);
+    let mut table = Table::new(
+        "Exits by reason, as KVM counts them",
+        &["phase", "variant"],
+        &head,
+    )
+    .drawing("exits");
+    for name in ["write-direct-4k", "idle", "receive", "send", "ping"] {
+        for run in &report.runs {
+            let Some(phase) = run.phase(name) else {
+                continue;
+            };
+            let count = |what: &str| phase.kvm.get(what).copied().unwrap_or_default();
+            let mut cells = vec![name.to_owned(), run.variant.clone(), number(count("exits"))];
+            cells.extend(REASONS.map(|what| number(count(what))));
+            table.row(cells, Some(count("exits")));
+        }
+    }
+    table.note("With the guest's marks. Exits without a column of their own: pages that the guest touches first, and what KVM emulates for itself (CPUID, MSRs).")
+}

@@ -1,0 +1,63 @@
+//! One run, as the report has it.
+
+use xkvm_host::exits::{ExitRow, Hot, HotRow, Stats, Symbols};
+
+use super::figures::{Cost, is_mark, named, ports, traced};
+use super::plan::Run;
+use super::report::{PhaseReport, RunReport};
+use crate::kvm_host::{Done, Phase, Place};
+
+/// Rows of a table of functions.
+const FUNCTIONS: usize = 8;
+/// One run, summed up.
+pub fn summary(run: &Run, done: &Done, symbols: &Symbols) -> RunReport {
+    let phases = named(done).map(|phase| PhaseReport {
+        name: phase.name.clone(),
+        cost: Cost::of(phase),
+        traced: traced(phase),
+        kvm: phase.kvm.clone(),
+        ports: ports(phase),
+        functions: functions(phase, symbols),
+    });
+    RunReport {
+        name: run.name(),
+        variant: run.variant.name.clone(),
+        workload: run.workload.name().to_owned(),
+        guest: run.variant.guest.name(),
+        host: run.variant.host.name(),
+        kib: run.workload.kib(),
+        phases: phases.collect(),
+        facts: done
+            .facts
+            .iter()
+            .map(|(k, v)| (k.to_owned(), v.to_owned()))
+            .collect(),
+        disk: done.disk.clone(),
+    }
+}
+
+/// The functions that left the guest most in a phase.
+fn functions(phase: &Phase, symbols: &Symbols) -> Vec<HotRow> {
+    let row = |place: &Place| ExitRow {
+        reason: place.reason.clone(),
+        port: place.port,
+        width: None,
+        rip: place.rip,
+        caller: place.caller,
+        exits: place.exits,
+        nanoseconds: 0,
+        elements: place.exits,
+    };
+    let known = phase
+        .places
+        .iter()
+        .filter(|place| place.rip != 0 && !is_mark(place));
+    let stats = Stats {
+        exits: phase.user_exits,
+        rows: known.map(row).collect(),
+        ..Stats::default()
+    };
+    let mut table = Hot::new(&stats, symbols);
+    table.rows.truncate(FUNCTIONS);
+    table.rows
+}
