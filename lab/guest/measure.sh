@@ -7,10 +7,12 @@ kib=$(parameter kib)
 
 # measured NAME COMMAND...
 measured() {
-    phase "$1"
+    local name=$1 status=0
+    phase "$name"
     shift
-    "$@" 2>/dev/null
+    "$@" 2>/dev/null || status=$?
     phase_end
+    [ $status = 0 ] || say "failed_$name=$status"
 }
 # sum NAME FILE
 sum() { say "sum_$1=$(sha256sum <"$2" | cut -d' ' -f1)"; }
@@ -36,16 +38,19 @@ commands() {
     rm /tmp/wrote /tmp/back /tmp/data
 }
 
+# What is read later was written since.
+clear_disk() { dd if=/dev/zero of="$disk" bs=64k count=$((kib / 64)) conv=fsync 2>/dev/null; }
 blocks() {
     make_data "$kib"
     sum data /tmp/data
     for bs in $(parameter sizes | tr , ' '); do
         count=$((kib / bs))
+        clear_disk
         measured write-direct-${bs}k dd if=/tmp/data of="$disk" bs=${bs}k oflag=direct
         measured read-direct-${bs}k dd if="$disk" of=/tmp/back bs=${bs}k count=$count iflag=direct
         sum read-direct-${bs}k /tmp/back
         rm /tmp/back
-        dd if=/dev/zero of="$disk" bs=64k count=$((kib / 64)) conv=fsync 2>/dev/null
+        clear_disk
         measured write-buffered-${bs}k dd if=/tmp/data of="$disk" bs=${bs}k conv=fsync
         forget
         measured read-buffered-${bs}k dd if="$disk" of=/tmp/back bs=${bs}k count=$count
@@ -101,8 +106,11 @@ ticks() {
 }
 idle() { ticks idle sleep "$(parameter seconds)"; }
 
+host=10.0.2.2
+# To the console it would be said by exits.
+ping_host() { ping -A -q -c "$(parameter pings)" $host >/tmp/ping; }
 network() {
-    local host=10.0.2.2 port=5000
+    local port=5000
     ip link set lo up
     modprobe "$(parameter driver)"
     ip link set eth0 up
@@ -115,7 +123,8 @@ network() {
     sum receive /tmp/back
     measured send sh -c "{ echo receive; cat /tmp/data; } | nc $host $port >/tmp/answer"
     say "sum_send=$(cut -d' ' -f1 /tmp/answer)"
-    measured ping ping -A -q -c "$(parameter pings)" $host
+    measured ping ping_host
+    say "pings=$(sed -n 's/^\([0-9]*\) packets transmitted, \([0-9]*\) .*/\2 of \1/p' /tmp/ping)"
 }
 
 for part in $(parameter parts | tr , ' '); do

@@ -122,9 +122,11 @@ fn normal(message: &str) -> String {
             ),
             // the layout of per-CPU data
             (r"\b([srdu])\d{3,}\b", "$1#"),
+            (r"\balloc=\d+\*", "alloc=#*"),
             // measured: speeds and times
             (r"\b\d+\.\d+ (MHz|BogoMIPS)", "# $1"),
             (r"\blpj=\d+", "lpj=#"),
+            (r"\(-?[#\d]+, -?[#\d]+\)", "(#, #)"),
             (
                 r"\b\d+(\.\d+)? ?(ns|us|usecs|msecs|ms|seconds|secs|jiffies|MB/sec)\b",
                 "# $2",

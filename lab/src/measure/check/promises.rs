@@ -72,7 +72,7 @@ fn command(report: &Report, stock: &str, ours: &str, phase: &str, registers: usi
 /// Whole workloads: fewer exits in every phase that writes or reads, for KVM and for the VMM.
 fn blocks(report: &Report) -> Vec<Check> {
     let mut checks = Vec::new();
-    for bus in ["piix3", "legacy"] {
+    for bus in ["piix3", "piix3-large", "legacy"] {
         let Some(stock) = report.run(&format!("{bus}-stock"), "blocks") else {
             continue;
         };

@@ -16,29 +16,32 @@ fn blocks(run: &RunReport, phase: &str) -> u64 {
     block_kib(phase).map_or(0, |size| kib / size)
 }
 
-/// Whether the run is one of the large ones, not one of a recipe alone.
-fn is_whole(run: &RunReport) -> bool {
+/// How the names of runs begin that are compared with each other, and how their data goes. The first that fits counts.
+const GROUPS: [(&str, &str); 4] = [
+    ("piix3-large-", "by DMA"),
+    ("piix3-", "by DMA"),
+    ("legacy-", "by PIO"),
+    ("qemu-", "on QEMU"),
+];
+
+/// Whether the run is of this group, and not one of a recipe alone.
+fn is_of(group: &str, run: &RunReport) -> bool {
+    let mut groups = GROUPS.iter();
+    let first = groups.find(|(names, _)| run.variant.starts_with(names));
     run.workload == "blocks"
         && ["stock", "batches", "default", "all"].contains(&run.guest.as_str())
-        && !run.variant.contains("small")
+        && !run.variant.contains("-small-")
+        && first.is_some_and(|(names, _)| *names == group)
 }
 
 pub fn tables(report: &Report) -> Vec<Table> {
-    let all = [
-        ("piix3", "by DMA", "piix3-stock"),
-        ("legacy", "by PIO", "legacy-stock"),
-        ("qemu", "on QEMU", "qemu-ide-stock"),
-    ];
-    let tables = all.map(|(bus, way, stock)| of_bus(report, bus, way, stock));
+    let tables = GROUPS.map(|(group, way)| of_group(report, group, way));
     tables.into_iter().flatten().collect()
 }
 
-fn of_bus(report: &Report, bus: &str, way: &str, stock: &str) -> Option<Table> {
-    let runs: Vec<&RunReport> = report
-        .runs
-        .iter()
-        .filter(|r| is_whole(r) && r.variant.starts_with(bus))
-        .collect();
+fn of_group(report: &Report, group: &str, way: &str) -> Option<Table> {
+    let runs = report.runs.iter().filter(|run| is_of(group, run));
+    let runs: Vec<&RunReport> = runs.collect();
     let first = runs.first()?;
     let mut table = Table::new(
         &format!(
@@ -56,7 +59,11 @@ fn of_bus(report: &Report, bus: &str, way: &str, stock: &str) -> Option<Table> {
         ],
     )
     .drawing("to user space");
-    let base = report.run(stock, "blocks");
+    let stock = match group {
+        "qemu-" => "qemu-ide-stock".to_owned(),
+        group => format!("{group}stock"),
+    };
+    let base = report.run(&stock, "blocks");
     for phase in first.phases.iter().filter(|p| p.name != "boot") {
         let name = &phase.name;
         for run in &runs {
@@ -94,8 +101,8 @@ pub fn remains(report: &Report) -> Table {
         &head,
     )
     .drawing("exits of the phase");
-    let runs = report.runs.iter();
-    for run in runs.filter(|r| is_whole(r) && !r.variant.starts_with("qemu")) {
+    let xkvm = GROUPS.iter().filter(|(group, _)| *group != "qemu-");
+    for run in xkvm.flat_map(|(group, _)| report.runs.iter().filter(|run| is_of(group, run))) {
         for name in ["write-direct-4k", "read-direct-4k"] {
             let Some(PhaseReport { cost, .. }) = run.phase(name) else {
                 continue;

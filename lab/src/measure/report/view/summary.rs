@@ -76,7 +76,7 @@ fn lines(report: &Report) -> Vec<Line> {
             ));
         }
     }
-    for (bus, way) in [("piix3", "DMA"), ("legacy", "PIO")] {
+    for (bus, way) in [("piix3-large", "DMA"), ("piix3", "DMA"), ("legacy", "PIO")] {
         let stock = format!("{bus}-stock");
         let kib = report.run(&stock, "blocks").and_then(|run| run.kib);
         for (what, phases) in [("written", "write-"), ("read", "read-")] {

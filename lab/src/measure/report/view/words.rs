@@ -2,7 +2,7 @@
 
 use crate::measure::report::Report;
 
-const ALL: [(&str, &str); 19] = [
+const ALL: [(&str, &str); 20] = [
     (
         "piix3",
         "the paired host, xkvm, with the disk on a PIIX3 controller: data by DMA",
@@ -16,6 +16,10 @@ const ALL: [(&str, &str); 19] = [
     (
         "small",
         "the same with as little work as the recipes alone have",
+    ),
+    (
+        "large",
+        "the same with as much data as fills caches and queues",
     ),
     (
         "zone",
