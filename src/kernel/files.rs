@@ -54,6 +54,7 @@ pub fn list(overlay: &Overlay, globs: &Globs) -> Result<(Vec<String>, usize)> {
             .filter(|p| globs.matches(p))
             .map(str::to_owned),
     );
+    paths.retain(|p| !overlay.is_removed(p));
     paths.par_sort_unstable();
     paths.dedup();
     Ok((paths, unnamed.into_inner()))
@@ -146,7 +147,7 @@ pub fn search<T: Send>(
     Ok((found, Scanned { unnamed, ..scanned }))
 }
 
-/// As [`search`], in the files `paths`, which are sorted; none is no error.
+/// As [`search`], in the files `paths`, which are sorted; none is no error, and removed ones are passed over.
 ///
 /// # Errors
 /// When one cannot be read.
@@ -163,10 +164,13 @@ pub fn search_in<T: Send>(
     let found: Vec<Option<(String, T)>> = paths
         .par_iter()
         .map(|path| {
-            let answer = with_content(overlay, path, |text| {
-                bytes.fetch_add(text.len(), Ordering::Relaxed);
-                needles.is_in(text).then(|| visit(path, text))
-            })?;
+            let answer = match overlay.is_removed(path) {
+                true => None,
+                false => with_content(overlay, path, |text| {
+                    bytes.fetch_add(text.len(), Ordering::Relaxed);
+                    needles.is_in(text).then(|| visit(path, text))
+                })?,
+            };
             progress(done.fetch_add(1, Ordering::Relaxed) + 1, total);
             Ok(answer.map(|answer| (path.clone(), answer)))
         })
@@ -354,6 +358,26 @@ mod tests {
             [("b.c".to_owned(), big.len()), ("e.c".to_owned(), 4)]
         );
         assert_eq!((scanned.files, *seen.lock().unwrap()), (5, 5));
+    }
+
+    #[test]
+    fn removed_files_are_not_there() {
+        let dir = kernel(&[("a.c", "outb"), ("b.c", "outb")]);
+        let tree = Tree::open(dir.path()).unwrap();
+        let mut overlay = Overlay::new(&tree);
+        overlay.write("c.c", b"outb".to_vec());
+        for path in ["a.c", "c.c"] {
+            overlay.remove(path);
+            assert!(!overlay.contains(path) && overlay.read(path).unwrap().is_none());
+        }
+        let globs = Globs::new(&["*.c", "a.c"]).unwrap();
+        assert_eq!(list(&overlay, &globs).unwrap().0, ["b.c"]);
+        let paths = ["a.c", "b.c", "c.c"].map(str::to_owned);
+        let (found, _) =
+            search_in(&overlay, &paths, &Needles::any(), &|_, _| (), &|_, _| ()).unwrap();
+        assert_eq!(found, [("b.c".to_owned(), ())]);
+        overlay.write("a.c", Vec::new());
+        assert_eq!(list(&overlay, &globs).unwrap().0, ["a.c", "b.c"]);
     }
 
     #[test]

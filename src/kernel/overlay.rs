@@ -9,7 +9,8 @@ use crate::Result;
 #[derive(Debug, Clone)]
 pub struct Overlay<'t> {
     tree: &'t Tree,
-    pending: BTreeMap<String, Vec<u8>>,
+    /// `None` for a file that has been removed.
+    pending: BTreeMap<String, Option<Vec<u8>>>,
 }
 
 impl<'t> Overlay<'t> {
@@ -32,28 +33,48 @@ impl<'t> Overlay<'t> {
     /// When the file is there but cannot be read.
     pub fn read(&self, path: &str) -> Result<Option<Vec<u8>>> {
         match self.pending.get(path) {
-            Some(bytes) => Ok(Some(bytes.clone())),
+            Some(content) => Ok(content.clone()),
             None => self.tree.read(path),
         }
     }
 
     /// Whether there is a file `path`.
     pub fn contains(&self, path: &str) -> bool {
-        self.pending.contains_key(path) || self.tree.root().join(path).is_file()
+        match self.pending.get(path) {
+            Some(content) => content.is_some(),
+            None => self.tree.root().join(path).is_file(),
+        }
     }
 
     /// Replaces (or adds) `path`.
     pub fn write(&mut self, path: &str, content: Vec<u8>) {
-        self.pending.insert(path.to_owned(), content);
+        self.pending.insert(path.to_owned(), Some(content));
+    }
+
+    /// Takes `path` away.
+    pub fn remove(&mut self, path: &str) {
+        self.pending.insert(path.to_owned(), None);
     }
 
     /// The pending content of `path`, if it has been written.
     pub fn pending(&self, path: &str) -> Option<&[u8]> {
-        self.pending.get(path).map(Vec::as_slice)
+        self.pending.get(path)?.as_deref()
     }
 
-    /// Paths added on top of the tree, in order; for globs that must also see new files.
+    /// Whether `path` has been taken away.
+    pub fn is_removed(&self, path: &str) -> bool {
+        self.pending.get(path).is_some_and(Option::is_none)
+    }
+
+    /// Paths written on top of the tree, in order; for globs that must also see new files.
     pub fn pending_paths(&self) -> impl Iterator<Item = &str> {
-        self.pending.keys().map(String::as_str)
+        let written = self.pending.iter().filter(|(_, content)| content.is_some());
+        written.map(|(path, _)| path.as_str())
+    }
+
+    /// Paths taken away, in order.
+    pub fn removed_paths(&self) -> impl Iterator<Item = &str> {
+        let removed = self.pending.iter().filter(|(_, content)| content.is_none());
+        removed.map(|(path, _)| path.as_str())
     }
 }

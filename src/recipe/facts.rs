@@ -55,8 +55,9 @@ impl Facts {
         }
         let root = overlay.tree().root().to_path_buf();
         let pending: BTreeSet<String> = overlay.pending_paths().map(str::to_owned).collect();
+        let removed: BTreeSet<String> = overlay.removed_paths().map(str::to_owned).collect();
         facts.env.add_function("exists", move |path: String| {
-            pending.contains(&path) || root.join(&path).exists()
+            pending.contains(&path) || !removed.contains(&path) && root.join(&path).exists()
         });
         Ok(facts)
     }
@@ -223,6 +224,21 @@ mod tests {
         assert_eq!(facts.holds("version == v(2, 6, 27)"), Ok(true));
         assert_eq!(facts.holds("exists('Makefile')"), Ok(false));
         assert_eq!(facts.render("{{ version }}"), Ok("2.6.27".into()));
+    }
+
+    #[test]
+    fn a_removed_file_does_not_exist() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("Makefile"), "VERSION = 5\nPATCHLEVEL = 4\n").unwrap();
+        let tree = crate::kernel::Tree::open(dir.path()).unwrap();
+        let mut overlay = Overlay::new(&tree);
+        let exists = |overlay: &Overlay<'_>| {
+            let facts = Facts::new(overlay, &BTreeMap::new()).unwrap();
+            facts.holds("exists('Makefile')")
+        };
+        assert_eq!(exists(&overlay), Ok(true));
+        overlay.remove("Makefile");
+        assert_eq!(exists(&overlay), Ok(false));
     }
 
     #[test]

@@ -265,7 +265,7 @@ fn check_subject(front: &Front) -> Result<(), Fault> {
 }
 
 /// Compiles file patterns; an error is at the bad one.
-fn files(patterns: &[Spanned<String>]) -> Result<Globs, Fault> {
+pub(crate) fn files(patterns: &[Spanned<String>]) -> Result<Globs, Fault> {
     for pattern in patterns {
         Globs::new(&[pattern.get_ref()]).map_err(|error| bad_glob(pattern, error.message))?;
     }

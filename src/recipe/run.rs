@@ -158,6 +158,9 @@ fn run_one(
     for index in &chosen.steps {
         let step = &recipe.steps[*index];
         let action = &step.action;
+        if action.only_tidies() && before.is_empty() {
+            continue;
+        }
         let so_far = done.changed + done.already;
         let mut changed = Vec::new();
         if action.is_file_wise() {
@@ -178,7 +181,7 @@ fn run_one(
                 done.changed += outcome.sites.iter().filter(|s| s.is_rewritten()).count();
                 done.already += outcome.already;
                 done.sites.extend(outcome.sites);
-                changed.extend(outcome.text.map(|text| (path, text)));
+                changed.extend(outcome.text.map(|text| (path, Some(text))));
             }
         } else {
             let outcome = action.run(&Context {
@@ -191,23 +194,24 @@ fn run_one(
             done.sites.extend(outcome.sites);
             changed = outcome.files;
         }
-        for (path, text) in changed {
+        for (path, content) in changed {
             if !before.contains_key(&path) {
                 before.insert(path.clone(), overlay.read(&path)?);
             }
-            overlay.write(&path, text);
+            match content {
+                Some(text) => overlay.write(&path, text),
+                None => overlay.remove(&path),
+            }
         }
         let found = done.changed + done.already - so_far;
         if found < step.at_least {
             short.get_or_insert((step, found));
         }
     }
-    let all_file_wise = chosen
-        .steps
-        .iter()
-        .all(|i| recipe.steps[*i].action.is_file_wise());
+    let mut actions = chosen.steps.iter().map(|i| &recipe.steps[*i].action);
+    let only_its_files = actions.all(|a| a.is_file_wise() || a.only_tidies());
     let holding = holding.unwrap_or_default();
-    if all_file_wise && holding.is_empty() {
+    if only_its_files && holding.is_empty() {
         return nothing_to_read(recipe, chosen, overlay);
     }
     check_gone(recipe, &holding, overlay, done)?;
@@ -339,10 +343,16 @@ fn check_gone(
 /// The first site that is blocked, and how many more are.
 fn first_blocked(done: &Done<'_>) -> Option<String> {
     let mut blocked = done.sites.iter().filter_map(|site| match &site.verdict {
-        Verdict::Blocked { code, reason, line } => Some(format!(
-            "{}:{} in {}: {code}: {reason} (line {line})",
-            site.file, site.line, site.function
-        )),
+        Verdict::Blocked { code, reason, line } => {
+            let at = match line {
+                0 => String::new(),
+                line => format!(" (line {line})"),
+            };
+            Some(format!(
+                "{}:{} in {}: {code}: {reason}{at}",
+                site.file, site.line, site.function
+            ))
+        }
         Verdict::Rewritten => None,
     });
     let first = blocked.next()?;

@@ -120,7 +120,7 @@ fn blocked(out: &mut String, patches: &[Patch], more: &[Site]) {
         .flat_map(|p| &p.sites)
         .chain(more)
         .filter_map(|site| match &site.verdict {
-            Verdict::Blocked { code, line, .. } => Some((site, code, *line)),
+            Verdict::Blocked { code, reason, line } => Some((site, code, reason, *line)),
             Verdict::Rewritten => None,
         })
         .collect();
@@ -134,14 +134,14 @@ fn blocked(out: &mut String, patches: &[Patch], more: &[Site]) {
         "\nLeft alone ({}), with the reason and its line:\n\n",
         sites.len()
     );
-    for (site, code, line) in sites.iter().take(MAX_BLOCKED) {
+    for (site, code, reason, line) in sites.iter().take(MAX_BLOCKED) {
         let function = if site.function.is_empty() {
             String::new()
         } else {
             format!(" {}", site.function)
         };
         let at = if *line == 0 {
-            String::new()
+            format!(", {reason}")
         } else {
             format!(" ({line})")
         };

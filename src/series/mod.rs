@@ -166,8 +166,8 @@ impl Series {
             signed: self.signoff.is_some(),
             stats: net
                 .iter()
+                .filter(|c| c.before != c.after)
                 .map(|c| self.diff(c).stat)
-                .filter(|s| s.added + s.removed > 0 || s.created)
                 .collect(),
             net: &net,
         });

@@ -38,7 +38,7 @@ impl AddFile {
         let text = self.text.render(context)?.into_bytes();
         match context.overlay.read(&self.path)? {
             None => Ok(Outcome {
-                files: vec![(self.path.clone(), text)],
+                files: vec![(self.path.clone(), Some(text))],
                 changed: 1,
                 ..Outcome::default()
             }),

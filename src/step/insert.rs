@@ -82,7 +82,7 @@ impl Insert {
             .map_err(|reason| no_anchor(context, &self.file, &reason))?;
         let text = anchor::insert_at(&text, offset, &addition);
         Ok(Outcome {
-            files: vec![(self.file.clone(), text)],
+            files: vec![(self.file.clone(), Some(text))],
             changed: 1,
             ..Outcome::default()
         })

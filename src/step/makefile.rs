@@ -76,7 +76,7 @@ impl MakefileAdd {
         };
         let text = anchor::insert_at(&text, offset, &self.line);
         Ok(Outcome {
-            files: vec![(self.file.clone(), text)],
+            files: vec![(self.file.clone(), Some(text))],
             changed: 1,
             ..Outcome::default()
         })

@@ -18,6 +18,7 @@ pub mod remove_argument;
 pub mod remove_call;
 pub mod remove_directive;
 pub mod remove_field;
+pub mod remove_file;
 pub mod remove_function;
 pub mod remove_parameter;
 pub mod remove_variable;
@@ -53,7 +54,7 @@ pub enum Verdict {
         code: String,
         /// A sentence for people.
         reason: String,
-        /// The line (from 1) of what blocks it.
+        /// The line (from 1) of what blocks it; 0 when that is in another file, which the reason names.
         #[serde(rename = "obstacle_line")]
         line: usize,
     },
@@ -87,8 +88,8 @@ impl Site {
 /// What a step wants: new contents of files, and the verdicts.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// New contents by path; a path the overlay does not have is a new file.
-    pub files: Vec<(String, Vec<u8>)>,
+    /// New contents by path, `None` for a file that goes; a path the overlay does not have is a new file.
+    pub files: Vec<(String, Option<Vec<u8>>)>,
     /// Every site, rewritten or blocked.
     pub sites: Vec<Site>,
     /// Places changed; more than the rewritten sites where a step has no sites.
@@ -175,12 +176,13 @@ pub(crate) enum Config {
     AddFile(add_file::Config),
     MakefileAdd(makefile::Config),
     KconfigAdd(kconfig::AddConfig),
+    RemoveFile(remove_file::Config),
     FileWise(file_wise::Config),
 }
 
 impl Config {
     /// Every step kind.
-    pub(crate) const KINDS: [&str; 19] = [
+    pub(crate) const KINDS: [&str; 20] = [
         "coalesce-io",
         "rewrite",
         "insert",
@@ -196,6 +198,7 @@ impl Config {
         "remove-field",
         "remove-directive",
         "remove-parameter",
+        "remove-file",
         "replace-code",
         "replace-function",
         "replace-define",
@@ -218,6 +221,7 @@ impl Config {
             "add-file" => Deserialize::deserialize(keys).map(Self::AddFile),
             "makefile-add" => Deserialize::deserialize(keys).map(Self::MakefileAdd),
             "kconfig-add" => Deserialize::deserialize(keys).map(Self::KconfigAdd),
+            "remove-file" => Deserialize::deserialize(keys).map(Self::RemoveFile),
             _ => return file_wise::Config::read(kind, keys).map(|c| c.map(Self::FileWise)),
         })
     }
@@ -234,6 +238,7 @@ impl Config {
             Self::AddFile(config) => Action::AddFile(config.compile(assets)?),
             Self::MakefileAdd(config) => Action::MakefileAdd(config.compile()?),
             Self::KconfigAdd(config) => Action::KconfigAdd(config.compile(assets)?),
+            Self::RemoveFile(config) => Action::RemoveFile(config.compile()?),
             Self::FileWise(config) => {
                 let (kind, step) = config.compile()?;
                 Action::FileWise(FileWise { kind, step })
@@ -257,6 +262,8 @@ pub enum Action {
     MakefileAdd(makefile::MakefileAdd),
     /// A symbol in a Kconfig file.
     KconfigAdd(kconfig::KconfigAdd),
+    /// A header that nothing includes any more.
+    RemoveFile(remove_file::RemoveFile),
     /// One of the kinds that look at one file's text only.
     FileWise(FileWise),
 }
@@ -288,6 +295,7 @@ impl Action {
             Self::AddFile(_) => "add-file",
             Self::MakefileAdd(_) => "makefile-add",
             Self::KconfigAdd(_) => "kconfig-add",
+            Self::RemoveFile(_) => "remove-file",
             Self::FileWise(step) => step.kind,
         }
     }
@@ -298,6 +306,11 @@ impl Action {
             self,
             Self::CoalesceIo(_) | Self::Rewrite(_) | Self::FileWise(_)
         )
+    }
+
+    /// Whether it only tidies up after the steps before it, and has nothing to do where these changed nothing.
+    pub fn only_tidies(&self) -> bool {
+        matches!(self, Self::RemoveFile(_))
     }
 
     /// What an existing configuration must set for the change to have an effect: symbols and values (`n` for unset).
@@ -370,6 +383,7 @@ impl Action {
             Self::AddFile(step) => step.run(context),
             Self::MakefileAdd(step) => step.run(context),
             Self::KconfigAdd(step) => step.run(context),
+            Self::RemoveFile(step) => step.run(context),
             Self::CoalesceIo(_) | Self::Rewrite(_) | Self::FileWise(_) => Ok(Outcome::default()),
         }
     }
