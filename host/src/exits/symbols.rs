@@ -115,9 +115,10 @@ mod tests {
         let symbols = Symbols::read(&own).unwrap();
         let (at, name) = symbols.entries.iter().find(|(_, n)| n == "_start").unwrap();
         assert_eq!(symbols.find(at + 1), Some((name.as_str(), 1)));
-        let has = |part: &str| symbols.entries.iter().any(|(_, n)| n.contains(part));
-        assert!(has("an_elf_file_tells_its_functions"));
-        assert!(!has("edata"), "data");
+        let has = |name: &str| symbols.entries.iter().any(|(_, n)| n == name);
+        // Not a function of Rust's: a release build leaves none of the tests as they were.
+        assert!(has("main"));
+        assert!(!has("edata") && !has("_edata"), "data");
     }
 
     #[test]
