@@ -246,6 +246,14 @@ mod tests {
             normal("EXT4-fs (sda): mounted filesystem 0b1c2d3e-1234-4abc-8def-0123456789ab r/w"),
             "EXT4-fs (sda): mounted filesystem #-# r/w"
         );
+        assert_eq!(
+            normal("pcpu-alloc: s77900 r0 d32692 u110592 alloc=27*4096"),
+            normal("pcpu-alloc: s77164 r0 d29332 u106496 alloc=26*4096")
+        );
+        assert_eq!(
+            normal("sched_clock: Marking stable (211031246, 897135)->(213066089, -1137708)"),
+            normal("sched_clock: Marking stable (211030614, -8970)->(213065980, -41138311)")
+        );
         let one = "[    0.000000] tsc: Detected 2394.374 MHz processor\n[    0.000000] BIOS-e820: [mem 0x0000000000100000-0x1ffdffff]\n\
                    [    0.1] not a message\n[    0.120000] Memory: 498120K/523768K available (4096K kernel code)\n";
         let two = "[   12.345678] tsc: Detected 1000.001 MHz processor\n[    0.000000] BIOS-e820: [mem 0x0000000000200000-0x1ffdffff]\n\
