@@ -257,6 +257,28 @@ fn a_failing_sample() {
 }
 
 #[test]
+fn the_cover_letter_tells_whose_kernel_it_is() {
+    let place = Place::new();
+    with(&place, "order = 500", "order = 500\ntarget = \"host\"");
+    let target = ["--target", "host"];
+    let series = [
+        "series",
+        "linux",
+        "-o",
+        "out",
+        "--recipes",
+        "my",
+        "-r",
+        "mine",
+    ];
+    let said = place.run(&[&series[..], &target[..]].concat());
+    assert!(said.starts_with("exit 0"), "{said}");
+    let letter = place.read("out/0000-cover-letter.patch");
+    assert!(letter.contains("the host's kernel"), "{letter}");
+    assert!(!letter.contains("guest kernel"), "{letter}");
+}
+
+#[test]
 fn a_recipe_that_finds_nothing() {
     let place = Place::new();
     with(&place, "outl(0, $PORT)\"", "outl(7, $PORT)\"");

@@ -96,7 +96,10 @@ impl Series {
 
         let cover = Cover {
             assumptions: assumptions(&plan),
-            ..Cover::default()
+            ..match self.target {
+                Target::Guest => Cover::default(),
+                Target::Host => Cover::host(),
+            }
         };
         let patches = std::mem::take(&mut plan.patches);
         let series = letters::Series::new(base, cover, patches, signoff)?;
