@@ -289,7 +289,7 @@ fn a_recipe_that_finds_nothing() {
     assert_snapshot!(place.run_untouched(&["series", "linux", "-o", "out", "--recipes", "my", "-r", "mine"]), @r"
     exit 1
     stderr:
-    error: mine: changed 0 places in drivers/misc/mini-gpio.c, and expects at least 1
+    error: mine: found 0 places to change in drivers/misc/mini-gpio.c, but expects at least 1
     hint: the code is not as the recipe knows it: narrow its `kernels`, or give it a `when`
     ");
     with(&place, "[\"outl\"]", "[\"nowhere\"]");
