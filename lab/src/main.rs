@@ -176,7 +176,7 @@ fn run(cli: Cli) -> Result<bool> {
         }
         Command::Clean => {
             let folder = Cache::clean(cli.cache.as_deref())?;
-            println!("{} is empty", folder.display());
+            println!("nothing is cached in {} any more", folder.display());
             Ok(true)
         }
     }
