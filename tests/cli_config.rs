@@ -100,9 +100,22 @@ fn a_parameter_is_set_on_the_command_line() {
     let wrong = refuse("77");
     assert!(wrong.starts_with("exit 2"), "{wrong}");
     assert!(
-        wrong.contains("`HZ_77` is not one of the choice"),
+        wrong.contains("`HZ_77` is not in the list `choice`"),
         "{wrong}"
     );
+    // A slip of the parameter's name.
+    let slip = place.run_untouched(&[
+        "series",
+        "linux",
+        "-o",
+        "no",
+        "-r",
+        "clock-hz",
+        "--set",
+        "clock-hz.tick=100",
+    ]);
+    assert!(slip.starts_with("exit 2"), "{slip}");
+    assert!(slip.contains("hint: parameters: hz; keys here: "), "{slip}");
     // A rate that other kernels have and this one does not.
     let missing = refuse("300");
     assert!(missing.starts_with("exit 1"), "{missing}");

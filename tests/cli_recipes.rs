@@ -257,6 +257,28 @@ fn a_failing_sample() {
 }
 
 #[test]
+fn the_cover_letter_tells_whose_kernel_it_is() {
+    let place = Place::new();
+    with(&place, "order = 500", "order = 500\ntarget = \"host\"");
+    let target = ["--target", "host"];
+    let series = [
+        "series",
+        "linux",
+        "-o",
+        "out",
+        "--recipes",
+        "my",
+        "-r",
+        "mine",
+    ];
+    let said = place.run(&[&series[..], &target[..]].concat());
+    assert!(said.starts_with("exit 0"), "{said}");
+    let letter = place.read("out/0000-cover-letter.patch");
+    assert!(letter.contains("the host's kernel"), "{letter}");
+    assert!(!letter.contains("guest kernel"), "{letter}");
+}
+
+#[test]
 fn a_recipe_that_finds_nothing() {
     let place = Place::new();
     with(&place, "outl(0, $PORT)\"", "outl(7, $PORT)\"");
@@ -267,7 +289,7 @@ fn a_recipe_that_finds_nothing() {
     assert_snapshot!(place.run_untouched(&["series", "linux", "-o", "out", "--recipes", "my", "-r", "mine"]), @r"
     exit 1
     stderr:
-    error: mine: changed 0 places in drivers/misc/mini-gpio.c, and expects at least 1
+    error: mine: found 0 places to change in drivers/misc/mini-gpio.c, but expects at least 1
     hint: the code is not as the recipe knows it: narrow its `kernels`, or give it a `when`
     ");
     with(&place, "[\"outl\"]", "[\"nowhere\"]");

@@ -115,6 +115,7 @@ fn it_applies_and_a_second_run_has_nothing_to_do() {
     note: elevator-noop does not apply: this tree has no block/Kconfig.iosched nor any other of its 6 files
     note: clock-hz does not apply: this tree has no kernel/Kconfig.hz nor any other of its 5 files
     note: io-delay does not apply: this tree has no arch/x86/Kconfig.debug nor any other of its 8 files
+    Nothing to do
     Wrote 0 patches to again
     ");
     assert_eq!(place.read("again/series"), "");

@@ -146,6 +146,10 @@ fn run(args: &Run) -> Result<ExitCode> {
         stats: args.stats.is_some(),
     };
     let machine = Machine::new(&config, Box::new(io::stdout()))?;
+    if let Some(path) = &args.stats {
+        // A file that cannot be written is reported now, and not when the guest has done its work.
+        fs::write(path, "").with_context(|| format!("cannot write {}", path.display()))?;
+    }
     let Ended { outcome, stats } = machine.run(true)?;
     if let (Some(path), Some(stats)) = (&args.stats, &stats) {
         let json = serde_json::to_string_pretty(stats)?;

@@ -22,6 +22,26 @@ pub struct Cache {
     interrupt: Interrupt,
 }
 
+/// Backup programs leave out a folder with this file. It is also how a cache is told from a folder of somebody's, in which
+/// nothing may be deleted.
+const TAG: &str = "CACHEDIR.TAG";
+const SIGNATURE: &str = "Signature: 8a477f597d28d172789f06886806bc55\n";
+
+/// Whether `root` is a cache of ours, or may become one: it is not there, or empty.
+fn may_use(root: &Path) -> io::Result<bool> {
+    match fs::read(root.join(TAG)) {
+        // Empty while another process writes it.
+        Ok(text) => return Ok(text.is_empty() || text == SIGNATURE.as_bytes()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    match fs::read_dir(root) {
+        Ok(mut entries) => Ok(entries.next().is_none()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
 /// Held while one process works on one entry.
 #[derive(Debug)]
 pub struct Guard {
@@ -48,23 +68,27 @@ impl Cache {
         }
     }
 
+    fn root(folder: Option<&Path>) -> Result<PathBuf> {
+        folder.map_or_else(default_folder, |folder| Ok(folder.to_owned()))
+    }
+
     fn lock_file(folder: Option<&Path>) -> Result<(PathBuf, File)> {
-        let root = match folder {
-            Some(folder) => folder.to_owned(),
-            None => default_folder()?,
-        };
+        let root = Self::root(folder)?;
+        let failed = || format!("cannot use the folder {}", root.display());
+        if !may_use(&root).with_context(failed)? {
+            bail!(
+                "{} is no cache, but has files in it: name a folder that is new or empty",
+                root.display()
+            );
+        }
         let make = || -> io::Result<(PathBuf, File)> {
             fs::create_dir_all(&root)?;
             let root = root.canonicalize()?;
-            // Backup programs leave out what is marked so.
-            fs::write(
-                root.join("CACHEDIR.TAG"),
-                "Signature: 8a477f597d28d172789f06886806bc55\n",
-            )?;
+            fs::write(root.join(TAG), SIGNATURE)?;
             let lock = lock_file(&root.join("lock"))?;
             Ok((root, lock))
         };
-        make().with_context(|| format!("cannot use the folder {}", root.display()))
+        make().with_context(failed)
     }
 
     /// Deletes everything in the cache. Returns the folder.
@@ -72,6 +96,10 @@ impl Cache {
     /// # Errors
     /// When somebody uses it, or it cannot be deleted.
     pub fn clean(folder: Option<&Path>) -> Result<PathBuf> {
+        let root = Self::root(folder)?;
+        if !root.exists() {
+            return Ok(root);
+        }
         let (root, lock) = Self::lock_file(folder)?;
         match lock.try_lock() {
             Ok(()) => {}
@@ -356,6 +384,21 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_of_somebody_is_neither_used_nor_cleaned() {
+        let home = tempfile::tempdir().unwrap();
+        let precious = home.path().join("logs/precious");
+        fs::create_dir(home.path().join("logs")).unwrap();
+        fs::write(&precious, "").unwrap();
+        let clean = Cache::clean(Some(home.path())).unwrap_err().to_string();
+        assert!(clean.contains("is no cache"), "{clean}");
+        assert!(Cache::open(Some(home.path()), Interrupt::default()).is_err());
+        // That of another program.
+        fs::write(home.path().join(TAG), format!("{SIGNATURE}# cargo\n")).unwrap();
+        assert!(Cache::clean(Some(home.path())).is_err());
+        assert!(precious.exists());
+    }
+
+    #[test]
     fn a_cache_in_use_is_not_cleaned() {
         let home = tempfile::tempdir().unwrap();
         let cache = Cache::open(Some(home.path()), Interrupt::default()).unwrap();
@@ -369,6 +412,9 @@ mod tests {
         drop(cache);
         Cache::clean(Some(home.path())).unwrap();
         assert!(!home.path().join("trees").exists());
+        let nowhere = home.path().join("nowhere");
+        Cache::clean(Some(&nowhere)).unwrap();
+        assert!(!nowhere.exists());
     }
 
     #[test]

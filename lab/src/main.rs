@@ -19,7 +19,7 @@ use xkvm_lab::measure;
 struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// Where everything is kept that is made once; default: guestpatch/lab in your cache folder.
+    /// Folder for everything that is built once and kept; default: guestpatch/lab in your cache folder.
     #[arg(long, global = true, value_name = "DIR")]
     cache: Option<PathBuf>,
 }
@@ -108,7 +108,7 @@ struct Measure {
     /// The top folder of the guests' kernel tree.
     #[arg(value_name = "TREE")]
     tree: PathBuf,
-    /// The kernel tree of a host, to which the host series is applied: for the hypercall of its own and the PIT's limit.
+    /// Also build a host kernel with the host series from this tree: for runs by hypercall (vmcall), and with a limit for the PIT.
     #[arg(long, value_name = "TREE")]
     host_tree: Option<PathBuf>,
     /// Only what shows each promise once.
@@ -176,7 +176,7 @@ fn run(cli: Cli) -> Result<bool> {
         }
         Command::Clean => {
             let folder = Cache::clean(cli.cache.as_deref())?;
-            println!("{} is empty", folder.display());
+            println!("nothing is cached in {} any more", folder.display());
             Ok(true)
         }
     }

@@ -79,7 +79,7 @@ impl Args {
 /// Which recipes, and on which files.
 #[derive(Debug, clap::Args)]
 struct Choice {
-    /// Take this recipe (and what it requires) instead of the default ones; may be given several times.
+    /// Take only this recipe (and what it requires); may be given several times.
     #[arg(short, long = "recipe", value_name = "NAME")]
     recipes: Vec<String>,
     /// Only files that match, by path from the tree's top; may be given several times.

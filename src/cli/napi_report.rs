@@ -13,8 +13,8 @@ use super::{Ui, require_files};
 
 /// Lists what taking NAPI out of each network driver would touch, and which drivers must keep it; the easiest first.
 ///
-/// The recipes `napi-*` take it out of some drivers. This is for all others: nothing is written, and what is no place of the
-/// list (locks, bounds, what an interrupt may do) has to be thought of by people.
+/// The recipes `napi-*` take it out of some drivers. This is for all others: nothing is written, and what is not a place in the
+/// list (locks, bounds, what an interrupt may do) is left to you.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Columns:
@@ -48,7 +48,7 @@ pub struct NapiReport {
     /// JSON on standard output (format: docs/report.md).
     #[arg(long)]
     json: bool,
-    /// At most this many drivers; the sums count all of them.
+    /// At most this many drivers; the totals count all of them.
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
 }

@@ -12,7 +12,7 @@ use super::{Choice, Ui, require_files};
 
 /// Lists every run of port I/O in a kernel: which recipe can rewrite it, or why none does; most exits saved first.
 ///
-/// All recipes that change C code take part, those that are no default included. Nothing is written.
+/// All recipes that change C code take part, those that are off by default included. Nothing is written.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -32,7 +32,7 @@ pub struct Scan {
     /// SARIF 2.1.0 on standard output, for viewers of code findings.
     #[arg(long)]
     sarif: bool,
-    /// At most this many places; the sums count all of them.
+    /// At most this many places; the totals count all of them.
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
 }

@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use guestpatch::kernel::{Base, Tree};
+use guestpatch::recipe::Target;
 use guestpatch::recipe::fragment;
 use guestpatch::recipe::run::{self, Plan, Status};
-use guestpatch::recipe::{Recipe, Target};
 use guestpatch::report::series::SeriesReport;
 use guestpatch::report::{self, table};
 use guestpatch::series::{self as letters, Cover, Identity, branch, output};
@@ -96,7 +96,10 @@ impl Series {
 
         let cover = Cover {
             assumptions: assumptions(&plan),
-            ..Cover::default()
+            ..match self.target {
+                Target::Guest => Cover::default(),
+                Target::Host => Cover::host(),
+            }
         };
         let patches = std::mem::take(&mut plan.patches);
         let series = letters::Series::new(base, cover, patches, signoff)?;
@@ -109,7 +112,7 @@ impl Series {
         );
         let json = report::to_json(&report);
         if !self.json {
-            told(ui, &plan, &recipes);
+            told(ui, &plan, series.is_empty());
         }
         self.write(ui, &series, &json, plan.fragment())?;
         ui.data(&if self.json { json } else { summary(&series) })?;
@@ -188,21 +191,19 @@ fn assumptions(plan: &Plan<'_>) -> Vec<String> {
 }
 
 /// Says why recipes are not in the series.
-fn told(ui: &Ui, plan: &Plan<'_>, recipes: &[&Recipe]) {
-    let mut already = 0;
+fn told(ui: &Ui, plan: &Plan<'_>, empty: bool) {
     for done in &plan.recipes {
         match &done.status {
             Status::NotApplicable { because } => {
                 ui.note(&format!("{} does not apply: {because}", done.recipe.name))
             }
             Status::AlreadyApplied => {
-                already += 1;
                 ui.note(&format!("{} is applied already", done.recipe.name));
             }
             Status::Applied | Status::Failed { .. } => {}
         }
     }
-    if already > 0 && already == recipes.len() {
+    if empty {
         ui.done("Nothing to do");
     }
 }

@@ -76,7 +76,8 @@ fn broken(what: &str, why: impl std::fmt::Display) -> Error {
     ))
 }
 
-/// This workspace's manifest without the other package: what members inherit, and the profile.
+/// This workspace's manifest without the other packages: what members inherit, and the release profile. That of tests names
+/// packages that the host alone does not have.
 fn workspace() -> Result<String> {
     let mut root: Table = WORKSPACE.parse().map_err(|e| broken("Cargo.toml", e))?;
     root.retain(|key, _| matches!(key, "workspace" | "profile"));
@@ -84,6 +85,9 @@ fn workspace() -> Result<String> {
         workspace.insert("members".to_owned(), Value::Array(vec!["host".into()]));
         workspace.remove("default-members");
         workspace.remove("exclude");
+    }
+    if let Some(Value::Table(profiles)) = root.get_mut("profile") {
+        profiles.remove("dev");
     }
     toml::to_string(&root).map_err(|e| broken("Cargo.toml", e))
 }
@@ -99,6 +103,7 @@ mod tests {
         assert_eq!(root.keys().collect::<Vec<_>>(), ["profile", "workspace"]);
         assert!(text.contains("members = [\"host\"]"), "{text}");
         assert!(text.contains("edition = "), "{text}");
+        assert!(!text.contains("sha2"), "{text}");
     }
 
     /// Renew it so: `guestpatch host build -o X --source-only`, `cp Cargo.lock X`, in X `cargo metadata`, `cp X/Cargo.lock host`.

@@ -28,15 +28,24 @@ pub fn load(text: &str, source: Source, overrides: &[Override]) -> Result<Recipe
     let in_front = |fault: Fault| place(text, parts.front.start, &file, fault);
 
     // An override names a recipe, and the name is only known once the front matter is read.
-    let (front, ..) = schema::read(front_text, &[]).map_err(in_front)?;
+    let (front, _, known) = schema::read(front_text, &[]).map_err(in_front)?;
     let mine: Vec<&Override> = overrides
         .iter()
         .filter(|o| o.recipe == *front.name.get_ref())
         .collect();
     // It could be read as it is, so what is wrong now is wrong with the overrides, which stand in no file.
     let of_override = |fault: Fault| {
+        let parameters: Vec<&str> = known.names().collect();
+        let hint = match fault.hint {
+            // The keys are those of the recipe, while it is mostly a parameter that was meant.
+            Some(hint) if hint.starts_with("keys here") && !parameters.is_empty() => {
+                Some(format!("parameters: {}; {hint}", parameters.join(", ")))
+            }
+            hint => hint,
+        };
         let fault = Fault {
             span: None,
+            hint,
             ..fault
         };
         let names: Vec<String> = mine

@@ -42,6 +42,11 @@ impl Parameters {
         Ok(Self(found))
     }
 
+    /// The names, sorted.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// Puts the values into every string of `table`.
     pub(super) fn fill(&self, table: &mut DeTable<'_>) -> Result<(), Fault> {
         for (_, value) in table.iter_mut() {

@@ -305,7 +305,7 @@ fn check_expectation(recipe: &Recipe, files: &[String], done: &Done<'_>) -> Resu
         many => format!("{many} files"),
     };
     let error = Error::failed(format!(
-        "{}: changed {found} places in {place}, and expects {wanted}",
+        "{}: found {found} places to change in {place}, but expects {wanted}",
         recipe.name
     ));
     Err(match (too_many, first_blocked(done)) {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::TOOL;
+use super::{TOOL, table};
 use crate::recipe::scan::Found;
 use crate::step::Verdict;
 
@@ -163,13 +163,17 @@ fn finding(found: &Found, codes: &[&str]) -> Finding {
     let (level, message, related) = match &site.verdict {
         Verdict::Rewritten => {
             let message = format!(
-                "{} operations can be one exit: saves {}",
-                site.ops, site.exits_saved
+                "{} can be one exit: saves {}",
+                table::count(site.ops, "operation"),
+                site.exits_saved
             );
             ("note", message, Vec::new())
         }
         Verdict::Blocked { reason, line, .. } => {
-            let message = format!("{} operations left alone: {reason}", site.ops);
+            let message = format!(
+                "{} left alone: {reason}",
+                table::count(site.ops, "operation")
+            );
             ("none", message, vec![location(&site.file, *line, "")])
         }
     };

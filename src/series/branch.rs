@@ -3,10 +3,13 @@
 use std::path::Path;
 
 use git2::build::TreeUpdateBuilder;
-use git2::{BranchType, Commit, ErrorCode, FileMode, Oid, Repository, Signature, StatusOptions};
+use git2::{
+    BranchType, Commit, ErrorClass, ErrorCode, FileMode, Oid, Repository, Signature, StatusOptions,
+};
 
 use super::identity::Identity;
 use super::{FileChange, Series};
+use crate::error::Kind;
 use crate::{Error, Result};
 
 /// Paths named in an error; the rest is counted.
@@ -253,5 +256,12 @@ fn listed(paths: &[String]) -> String {
 }
 
 fn git_error(action: &str, cause: &git2::Error) -> Error {
-    Error::failed(format!("cannot {action}: {}", cause.message()))
+    let error = Error::usage(format!("cannot {action}: {}", cause.message()));
+    match cause.class() {
+        ErrorClass::Os => Error {
+            kind: Kind::Io,
+            ..error
+        },
+        _ => error,
+    }
 }

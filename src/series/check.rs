@@ -173,6 +173,7 @@ mod tests {
     #[test]
     fn the_cover_letter_obeys_the_same_rules() {
         assert!(cover(&Cover::default()).is_ok());
+        assert!(cover(&Cover::host()).is_ok());
         let with = |title: &str, what: &str| Cover {
             title: title.to_owned(),
             what: what.to_owned(),

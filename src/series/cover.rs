@@ -28,6 +28,22 @@ pub struct Cover {
     pub blocked: Vec<Site>,
 }
 
+impl Cover {
+    /// The letter of a series for the kernel that runs KVM.
+    pub fn host() -> Self {
+        Self {
+            title: "KVM: x86: serve guests that need fewer exits".to_owned(),
+            what: "Under KVM each access to an emulated device costs an exit to the host. These patches \
+                   change the host's kernel for the benefit of guests that are patched to need fewer of \
+                   them, and of those that cannot be patched."
+                .to_owned(),
+            assumptions: Vec::new(),
+            blocked: Vec::new(),
+        }
+    }
+}
+
+/// The letter of a series for a guest's kernel.
 impl Default for Cover {
     fn default() -> Self {
         Self {

@@ -39,7 +39,7 @@ impl Config {
             None if !members.contains(&default) => {
                 return Err(Fault::at(
                     self.default.span(),
-                    format!("`{default}` is not one of the choice"),
+                    format!("`{default}` is not in the list `choice`"),
                 )
                 .hint(format!("one of {}", members.join(", "))));
             }

@@ -85,10 +85,15 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
     // Only counted time is the same again.
     runs.retain(|run| !(direct && run.again));
     if !options.only.is_empty() {
+        let names: Vec<String> = runs.iter().map(|run| run.name()).collect();
         runs.retain(|run| options.only.iter().any(|part| run.name().contains(part)));
-    }
-    if runs.is_empty() {
-        bail!("no run has a name with {}", options.only.join(" or "));
+        if runs.is_empty() {
+            bail!(
+                "no run has a name with {}; there are {}",
+                options.only.join(" or "),
+                names.join(", ")
+            );
+        }
     }
     match (direct, &options.host_tree) {
         (true, Some(_)) => lab.say(
@@ -99,14 +104,18 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
         }
         _ => {}
     }
-    // Not after an hour of work.
+    // What cannot be used is said now, and not after an hour of work.
+    let source = Source::open(&options.tree)?;
+    let host = match &options.host_tree {
+        Some(tree) if !direct => Some(Source::open(tree)?),
+        _ => None,
+    };
     let mut folders = vec![lab.logs.folder().to_owned()];
     folders.extend(options.output.clone());
     for folder in &folders {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     }
 
-    let source = Source::open(&options.tree)?;
     let mut inputs = BTreeMap::new();
     let xkvm = vmm::xkvm(lab)?;
     inputs.insert("xkvm".to_owned(), hash(&xkvm)?);
@@ -116,7 +125,7 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
     inputs.insert("busybox".to_owned(), digits(&busybox::read(&busybox)?));
     inputs.insert("scripts".to_owned(), kvm_host::scripts());
     let guests = guests(lab, &source, &runs, &mut inputs)?;
-    let places = places(lab, options, &runs, direct, &mut inputs)?;
+    let places = places(lab, host.as_ref(), &runs, direct, &mut inputs)?;
 
     // They are big, and made again in no time.
     let initrds = tempfile::tempdir_in(lab.logs.folder()).context("cannot make a folder")?;

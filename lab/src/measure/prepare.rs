@@ -9,7 +9,6 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
-use super::Options;
 use super::plan::{Guest, Host, Run, Workload};
 use crate::Lab;
 use crate::cache::{Key, hex};
@@ -89,7 +88,7 @@ pub fn sector(lab: &Lab) -> Result<PathBuf> {
 /// When there is no QEMU, or a kernel can be neither fetched nor built.
 pub fn places(
     lab: &Lab,
-    options: &Options,
+    host_source: Option<&Source>,
     runs: &[Run],
     direct: bool,
     inputs: &mut BTreeMap<String, String>,
@@ -113,11 +112,11 @@ pub fn places(
         if places.contains_key(&host) {
             continue;
         }
-        let (kernel, parameters) = match (host, &options.host_tree) {
+        let (kernel, parameters) = match (host, host_source) {
             (Host::Stock, _) => (HostKernel::debian(lab)?, Vec::new()),
-            (Host::Patched { pit_max_hz }, Some(tree)) => {
+            (Host::Patched { pit_max_hz }, Some(source)) => {
                 if patched.is_none() {
-                    patched = Some(HostKernel::patched(lab, &Source::open(tree)?)?);
+                    patched = Some(HostKernel::patched(lab, source)?);
                 }
                 let kernel = patched.clone().context("no patched host")?;
                 (kernel, vec![("pit_max_hz", pit_max_hz.to_string())])
