@@ -109,12 +109,15 @@ pub struct Variant {
     pub disk: &'static str,
 }
 
+/// KiB that fill caches and queues. In blocks of 4 KiB they would take an hour in a machine of QEMU's, and show nothing else.
+const LARGE: u32 = 64 << 10;
+
 /// What a guest does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Workload {
     /// Single commands of the disk, with KVM's tracepoints.
     Commands,
-    /// Writes and reads of this many KiB, in blocks of 4 and 128 KiB, direct and buffered.
+    /// Writes and reads of this many KiB, direct and buffered, in blocks of 4 and of 128 KiB; much data only in large blocks.
     Blocks(u32),
     /// That many small files.
     Files(u32),
@@ -147,6 +150,7 @@ impl Workload {
     pub fn parameters(self) -> String {
         let own = match self {
             Self::Commands => String::new(),
+            Self::Blocks(kib) if kib >= LARGE => format!(" lab.kib={kib} lab.sizes=128"),
             Self::Blocks(kib) => format!(" lab.kib={kib} lab.sizes=4,128"),
             Self::Files(files) => format!(" lab.files={files}"),
             Self::Idle(seconds) => format!(" lab.seconds={seconds}"),
@@ -161,6 +165,12 @@ impl Workload {
     pub fn phases(self) -> &'static [&'static str] {
         match self {
             Self::Commands => &["write-sector", "read-sector", "write-far", "read-far"],
+            Self::Blocks(LARGE..) => &[
+                "write-direct-128k",
+                "read-direct-128k",
+                "write-buffered-128k",
+                "read-buffered-128k",
+            ],
             Self::Blocks(_) => &[
                 "write-direct-4k",
                 "read-direct-4k",
@@ -318,8 +328,6 @@ pub fn full(hosts: bool) -> Vec<Run> {
     const DMA: u32 = 4 << 10;
     // A MiB by stock PIO is half a million exits.
     const PIO: u32 = 256;
-    // Enough to fill caches and queues; in a machine of QEMU's it takes long.
-    const LARGE: u32 = 64 << 10;
     for (bus, kib) in [(Piix3, DMA), (Legacy, PIO)] {
         let mut variants = vec![
             xkvm(bus, Guest::Stock, "off", Host::Stock),

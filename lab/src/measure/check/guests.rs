@@ -40,40 +40,29 @@ fn data(place: &str, workload: Workload, done: &Done) -> Option<Check> {
     let facts = &done.facts;
     let failed = facts.iter().filter(|(key, _)| key.starts_with("failed_"));
     let mut wrong: Vec<String> = failed.map(|(key, code)| format!("{key}={code}")).collect();
-    let (expected, sums): (String, &[&str]) = match workload {
-        Workload::Commands => (
-            content::sectors(1),
-            &["sum_wrote-sector", "sum_read-sector", "sum_read-far"],
-        ),
-        Workload::Blocks(kib) => (
-            content::data(kib),
-            &[
-                "sum_data",
-                "sum_read-direct-4k",
-                "sum_read-buffered-4k",
-                "sum_read-direct-128k",
-                "sum_read-buffered-128k",
-            ],
-        ),
+    let expected = match workload {
+        Workload::Commands => content::sectors(1),
+        Workload::Blocks(kib) => content::data(kib),
         Workload::Files(count) => {
             // Files in the RAM disk would be read back just as well.
             if !facts.get("mount").is_empty() {
                 wrong.push("the file system could not be mounted".to_owned());
             }
-            (content::files(count), &["sum_files"])
+            content::files(count)
         }
         Workload::Network { kib, pings, .. } => {
             let answered = facts.get("pings");
             if answered != format!("{pings} of {pings}") {
                 wrong.push(format!("pings answered: {answered:?} of {pings}"));
             }
-            (content::data(kib), &["sum_data", "sum_receive", "sum_send"])
+            content::data(kib)
         }
         Workload::Idle(_) => return None,
     };
-    for sum in sums {
-        if facts.get(sum) != expected {
-            wrong.push(format!("{sum} is `{}`, not {expected}", facts.get(sum)));
+    for what in summed(workload) {
+        let sum = facts.get(&format!("sum_{what}"));
+        if sum != expected {
+            wrong.push(format!("sum_{what} is `{sum}`, not {expected}"));
         }
     }
     let name = "reads what was written";
@@ -83,6 +72,21 @@ fn data(place: &str, workload: Workload, done: &Done) -> Option<Check> {
         &wrong,
         "the sums of what was to be written",
     ))
+}
+
+/// What the guest tells the sums of.
+fn summed(workload: Workload) -> Vec<&'static str> {
+    match workload {
+        Workload::Commands => vec!["wrote-sector", "read-sector", "read-far"],
+        Workload::Blocks(_) => {
+            let phases = workload.phases().iter().copied();
+            let read = phases.filter(|phase| phase.starts_with("read-"));
+            ["data"].into_iter().chain(read).collect()
+        }
+        Workload::Files(_) => vec!["files"],
+        Workload::Network { .. } => vec!["data", "receive", "send"],
+        Workload::Idle(_) => Vec::new(),
+    }
 }
 
 /// The same workload leaves the same disk, whoever ran it. (A file system writes the time.)
@@ -196,29 +200,14 @@ mod tests {
 
     /// What a guest leaves with which all is well.
     fn good(run: &Run) -> Done {
-        let sums: (String, &[&str]) = match run.workload {
-            Workload::Commands => (
-                content::sectors(1),
-                &["wrote-sector", "read-sector", "read-far"],
-            ),
-            Workload::Blocks(kib) => (
-                content::data(kib),
-                &[
-                    "data",
-                    "read-direct-4k",
-                    "read-buffered-4k",
-                    "read-direct-128k",
-                    "read-buffered-128k",
-                ],
-            ),
-            Workload::Files(count) => (content::files(count), &["files"]),
-            Workload::Network { kib, .. } => (content::data(kib), &["data", "receive", "send"]),
-            Workload::Idle(_) => (String::new(), &[]),
+        let sum = match run.workload {
+            Workload::Commands => content::sectors(1),
+            Workload::Blocks(kib) | Workload::Network { kib, .. } => content::data(kib),
+            Workload::Files(count) => content::files(count),
+            Workload::Idle(_) => String::new(),
         };
-        let said = sums
-            .1
-            .iter()
-            .map(|key| format!("XKVM sum_{key}={}\n", sums.0));
+        let said = summed(run.workload);
+        let said = said.iter().map(|what| format!("XKVM sum_{what}={sum}\n"));
         let pings = match run.workload {
             Workload::Network { pings, .. } => format!("XKVM pings={pings} of {pings}\n"),
             _ => String::new(),

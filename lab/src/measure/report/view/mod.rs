@@ -127,20 +127,20 @@ mod tests {
             [
                 ("In short", 22),
                 ("One command of the disk, by KVM's tracepoints", 28),
-                ("65,536 KiB written and read by DMA", 16),
+                ("65,536 KiB written and read by DMA", 8),
                 ("4,096 KiB written and read by DMA", 48),
                 ("256 KiB written and read by PIO", 48),
                 ("4,096 KiB written and read on QEMU", 16),
                 (
                     "What the exits of one 4 KiB command are for, and what remains",
-                    28
+                    24
                 ),
                 (
                     "Hot functions: where the guest leaves, and who called (the paper's tables 1 to 4)",
                     15
                 ),
                 ("Hot ports", 10),
-                ("Exits by reason, as KVM counts them", 53),
+                ("Exits by reason, as KVM counts them", 51),
                 ("From the start to the first mark of the guest's script", 39),
                 ("Each recipe alone", 7),
                 ("Many small files on ext4", 6),
