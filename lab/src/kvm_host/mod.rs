@@ -75,29 +75,33 @@ pub struct Job {
 }
 
 /// Runs jobs, as many at a time as this machine has processors (on hardware KVM, where time is measured, one); results in the order of
-/// the jobs.
+/// the jobs. A guest that did not end well is an error among the results, which shows the end of its console.
 ///
 /// # Errors
-/// When one of them fails: the error shows the end of its console. No other is begun then.
-pub fn run(lab: &Lab, xkvm: &Path, jobs: &[Job]) -> Result<Vec<Done>> {
+/// When a job cannot be run at all, so that others could not either. No other is begun then.
+pub fn run(lab: &Lab, xkvm: &Path, jobs: &[Job]) -> Result<Vec<Result<Done>>> {
     let alone = jobs.iter().any(|job| matches!(job.host, KvmHost::Direct));
     let workers = match std::thread::available_parallelism() {
         Ok(count) if !alone => count.get(),
         _ => 1,
     };
     let next = Mutex::new(jobs.iter().enumerate());
-    let done: Mutex<Vec<(usize, Result<Done>)>> = Mutex::new(Vec::new());
+    let done: Mutex<Vec<(usize, Result<Result<Done>>)>> = Mutex::new(Vec::new());
     let work = || {
         loop {
             let job = next.lock().ok().and_then(|mut next| next.next());
             let Some((at, job)) = job else { return };
             let result = one(lab, xkvm, job);
-            if result.is_err() {
-                // Nothing comes after a failure, but what runs beside it may take long to end.
-                if let Ok(mut next) = next.lock() {
-                    next.by_ref().for_each(drop);
+            match &result {
+                Ok(Ok(_)) => {}
+                Ok(Err(_)) => lab.say(&format!("{} did not end well", job.task.name)),
+                Err(_) => {
+                    // What runs beside it may take long to end.
+                    if let Ok(mut next) = next.lock() {
+                        next.by_ref().for_each(drop);
+                    }
+                    lab.say(&format!("{} failed: no other run is begun", job.task.name));
                 }
-                lab.say(&format!("{} failed: no other run is begun", job.task.name));
             }
             if let Ok(mut done) = done.lock() {
                 done.push((at, result));
@@ -114,7 +118,7 @@ pub fn run(lab: &Lab, xkvm: &Path, jobs: &[Job]) -> Result<Vec<Done>> {
     done.into_iter().map(|(_, result)| result).collect()
 }
 
-fn one(lab: &Lab, xkvm: &Path, job: &Job) -> Result<Done> {
+fn one(lab: &Lab, xkvm: &Path, job: &Job) -> Result<Result<Done>> {
     let name = &job.task.name;
     lab.say(&format!("running {name}"));
     let files = folder::files(&job.task, xkvm)?;
@@ -129,5 +133,5 @@ fn one(lab: &Lab, xkvm: &Path, job: &Job) -> Result<Done> {
     let log: PathBuf = lab.logs.file(&format!("{name}-console.log"));
     let console = results.get("console").map_or(&[][..], Vec::as_slice);
     std::fs::write(&log, console).with_context(|| format!("cannot write {}", log.display()))?;
-    result::read(&job.task, &results, &log)
+    Ok(result::read(&job.task, &results, &log))
 }

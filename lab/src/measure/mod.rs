@@ -20,6 +20,7 @@ use xkvm_host::exits::Symbols;
 use crate::Lab;
 use crate::boot::ram_disk;
 use crate::busybox;
+use crate::check::Check;
 use crate::kernel::Arch;
 use crate::kernel::tree::Source;
 use crate::kvm_host::{self, Job};
@@ -147,15 +148,33 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
             task: task(run, guest, initrd),
         });
     }
-    let done = kvm_host::run(lab, &xkvm, &jobs)?;
+    let ended = kvm_host::run(lab, &xkvm, &jobs)?;
     drop(initrds);
+    // One guest that hangs does not take with it what the others have shown.
+    let mut checks = Vec::new();
+    let (mut finished, mut done) = (Vec::new(), Vec::new());
+    for (run, ended) in runs.into_iter().zip(ended) {
+        match ended {
+            Ok(ended) => {
+                finished.push(run);
+                done.push(ended);
+            }
+            Err(error) => checks.push(Check::new(
+                &run.name(),
+                "does its work and powers off",
+                false,
+                format!("{error:#}"),
+            )),
+        }
+    }
+    let runs = finished;
 
     let mut symbols = BTreeMap::new();
     for (guest, kernel) in &guests {
         let file = fs::read(kernel.system_map()).context("cannot read a System.map")?;
         symbols.insert(*guest, Symbols::read(&file)?);
     }
-    let checks = check::guests(&runs, &done);
+    checks.extend(check::guests(&runs, &done));
     let unknown = Symbols::default();
     let summed = runs.iter().zip(&done).map(|(run, done)| {
         let symbols = symbols.get(&run.variant.guest).unwrap_or(&unknown);

@@ -23,7 +23,7 @@ use crate::run::{ask, step};
 /// Bytes of a guest's disk, a sparse file: some of it lies behind 128 GiB, where commands need more registers.
 const DISK: u64 = 129 << 30;
 /// The longest that a guest takes, in the time of the machine it runs on; by instructions, it has a thousand million a second.
-const TIMEOUT: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Builds the guests' kernels.
 ///
