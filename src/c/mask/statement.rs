@@ -101,7 +101,7 @@ impl Masker<'_> {
         }
         if matches!(self.t.get(colon + 1), Some(b' ' | b'\t')) {
             self.out[colon + 1] = b';';
-        } else if colon > end {
+        } else if matches!(self.t[end], b' ' | b'\t') {
             self.out[end] = b':';
             self.out[colon] = b';';
         } else if end - start > 1 {
@@ -204,10 +204,13 @@ impl Masker<'_> {
 
     /// Makes the call the head of a loop over the statement behind it.
     fn make_loop(&mut self, i: usize, end: usize, open: usize, close: usize) -> bool {
-        if open - i >= 5 && !self.out[open + 1..close - 1].trim_ascii().is_empty() {
+        // Lines stay where they are.
+        let in_line = |to: usize| !self.t[i..to].iter().any(|b| matches!(b, b'\n' | b'\r'));
+        if open - i >= 5 && in_line(i + 5) && !self.out[open + 1..close - 1].trim_ascii().is_empty()
+        {
             self.blank(i, end);
             self.out[i..i + 5].copy_from_slice(b"while");
-        } else if close - i >= 7 && !self.t[i..i + 6].contains(&b'\n') {
+        } else if close - i >= 7 && in_line(i + 6) {
             self.hide(i, close);
             self.out[i..i + 6].copy_from_slice(b"for(;;");
             self.out[close - 1] = b')';

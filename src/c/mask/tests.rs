@@ -239,6 +239,14 @@ fn same_shape(text: &[u8]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// Where there is no room in the line, nothing is put.
+#[test]
+fn lines_stay_where_they_are() {
+    for text in ["asm\n:}", "{ out\n\t: }", "{ for_each\n\n\n\n(a) b(); }"] {
+        same_shape(text.as_bytes()).unwrap();
+    }
+}
+
 proptest! {
     #[test]
     fn shape_is_kept_on_any_bytes(text in proptest::collection::vec(any::<u8>(), 0..300)) {
