@@ -130,6 +130,11 @@ fn is_blank_or_comment(rest: &[u8]) -> bool {
     rest.is_empty() || rest.starts_with(b"/*") || rest.starts_with(b"//")
 }
 
+/// Whether there is no line break in `text`.
+pub(crate) fn in_one_line(text: &[u8]) -> bool {
+    !text.iter().any(|b| matches!(b, b'\n' | b'\r'))
+}
+
 /// Blanks `text` but for its line breaks.
 pub(crate) fn blank(text: &mut [u8]) {
     for b in text {

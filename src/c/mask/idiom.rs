@@ -83,9 +83,8 @@ impl<'a> Masker<'a> {
                 self.hide(i, close);
                 self.out[i..i + 3].copy_from_slice(b"asm");
                 self.out[open] = b'(';
-                if let Some(at) = (open + 1..close - 2).find(|at| {
-                    !t[*at..*at + 2].contains(&b'\n') && !t[*at..*at + 2].contains(&b'\r')
-                }) {
+                let room = (open + 1..close - 2).find(|at| lex::in_one_line(&t[*at..*at + 2]));
+                if let Some(at) = room {
                     self.out[at] = b'"';
                     self.out[at + 1] = b'"';
                 }

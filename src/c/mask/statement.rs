@@ -205,7 +205,7 @@ impl Masker<'_> {
     /// Makes the call the head of a loop over the statement behind it.
     fn make_loop(&mut self, i: usize, end: usize, open: usize, close: usize) -> bool {
         // Lines stay where they are.
-        let in_line = |to: usize| !self.t[i..to].iter().any(|b| matches!(b, b'\n' | b'\r'));
+        let in_line = |to: usize| lex::in_one_line(&self.t[i..to]);
         if open - i >= 5 && in_line(i + 5) && !self.out[open + 1..close - 1].trim_ascii().is_empty()
         {
             self.blank(i, end);
