@@ -42,5 +42,5 @@ pub fn table(report: &Report) -> Table {
             }
         }
     }
-    table.note("The guest's marks and what ping prints go through a serial port, and are in it: the same in each variant. Linux has improved NAPI since the paper's 2.6.27.")
+    table.note("The guest's marks go through a serial port, and are in it: the same in each variant. Linux has improved NAPI since the paper's 2.6.27.")
 }
