@@ -9,6 +9,20 @@ use crate::kvm_host::{Done, Phase, Place};
 
 /// Rows of a table of functions.
 const FUNCTIONS: usize = 8;
+
+/// What the plan says of a run, before anything is measured.
+pub fn planned(run: &Run) -> RunReport {
+    RunReport {
+        name: run.name(),
+        variant: run.variant.name.clone(),
+        workload: run.workload.name().to_owned(),
+        guest: run.variant.guest.name(),
+        host: run.variant.host.name(),
+        kib: run.workload.kib(),
+        ..RunReport::default()
+    }
+}
+
 /// One run, summed up.
 pub fn summary(run: &Run, done: &Done, symbols: &Symbols) -> RunReport {
     let phases = named(done).map(|phase| PhaseReport {
@@ -20,12 +34,6 @@ pub fn summary(run: &Run, done: &Done, symbols: &Symbols) -> RunReport {
         functions: functions(phase, symbols),
     });
     RunReport {
-        name: run.name(),
-        variant: run.variant.name.clone(),
-        workload: run.workload.name().to_owned(),
-        guest: run.variant.guest.name(),
-        host: run.variant.host.name(),
-        kib: run.workload.kib(),
         phases: phases.collect(),
         facts: done
             .facts
@@ -33,6 +41,7 @@ pub fn summary(run: &Run, done: &Done, symbols: &Symbols) -> RunReport {
             .map(|(k, v)| (k.to_owned(), v.to_owned()))
             .collect(),
         disk: done.disk.clone(),
+        ..planned(run)
     }
 }
 

@@ -60,6 +60,7 @@ mod tests {
     use crate::measure::figures::{Class, Cost, PortRow};
     use crate::measure::plan::{self, Run};
     use crate::measure::report::{PhaseReport, RunReport, html};
+    use crate::measure::summary::planned;
 
     fn phase(name: &str) -> PhaseReport {
         PhaseReport {
@@ -94,15 +95,9 @@ mod tests {
         let phases = ["boot"].iter().chain(run.workload.phases());
         let facts = [("ticks_idle", "500"), ("seconds_idle", "5")];
         RunReport {
-            name: run.name(),
-            variant: run.variant.name.clone(),
-            workload: run.workload.name().to_owned(),
-            guest: run.variant.guest.name(),
-            host: run.variant.host.name(),
-            kib: run.workload.kib(),
             phases: phases.map(|name| phase(name)).collect(),
             facts: facts.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
-            ..RunReport::default()
+            ..planned(run)
         }
     }
 
