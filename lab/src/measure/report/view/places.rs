@@ -1,6 +1,9 @@
 //! Where exits come from: KVM's reasons, ports, functions (the paper's tables 1 to 4).
 
+use xkvm_host::exits::HotRow;
+
 use super::super::table::{Table, number, share};
+use crate::measure::figures::PortRow;
 use crate::measure::report::{PhaseReport, Report};
 
 /// Of the block workload, in whose phases functions and ports are shown.
@@ -19,16 +22,30 @@ pub fn tables(report: &Report) -> [Table; 3] {
     [functions(report), ports(report), reasons(report)]
 }
 
-fn shown<'a>(
-    report: &'a Report,
-    phases: &'static [&'static str],
-) -> impl Iterator<Item = (&'static str, &'static str, &'a PhaseReport)> {
-    phases.iter().flat_map(move |name| {
-        VARIANTS.iter().filter_map(move |variant| {
-            let phase = report.run(variant, "blocks")?.phase(name)?;
-            Some((*name, *variant, phase))
-        })
-    })
+/// A place where the guest leaves, in two words, and how often it did.
+type Hot = ([String; 2], u64);
+
+/// The first of the places of each phase and variant, with their share in the exits to user space.
+fn hottest(
+    table: &mut Table,
+    report: &Report,
+    phases: &[&str],
+    places: fn(&PhaseReport) -> Vec<Hot>,
+) {
+    for name in phases {
+        for variant in VARIANTS {
+            let run = report.run(variant, "blocks");
+            let Some(phase) = run.and_then(|run| run.phase(name)) else {
+                continue;
+            };
+            for ([what, place], exits) in places(phase).into_iter().take(ROWS) {
+                let mut cells = [name, variant].map(str::to_owned).to_vec();
+                cells.extend([what, place]);
+                cells.extend([number(exits), share(exits, phase.cost.user_exits)]);
+                table.row(cells, Some(exits));
+            }
+        }
+    }
 }
 
 fn functions(report: &Report) -> Table {
@@ -38,20 +55,14 @@ fn functions(report: &Report) -> Table {
         &["exits to user space", "share"],
     )
     .drawing("exits to user space");
-    for (name, variant, phase) in shown(report, &["write-direct-4k", "read-direct-4k", "boot"]) {
-        for row in phase.functions.iter().take(ROWS) {
+    let phases = &["write-direct-4k", "read-direct-4k", "boot"];
+    hottest(&mut table, report, phases, |phase| {
+        let row = |row: &HotRow| {
             let caller = row.caller.clone().unwrap_or_else(|| "-".to_owned());
-            let cells = vec![
-                name.to_owned(),
-                variant.to_owned(),
-                row.function.clone(),
-                caller,
-                number(row.exits),
-                share(row.exits, phase.cost.user_exits),
-            ];
-            table.row(cells, Some(row.exits));
-        }
-    }
+            ([row.function.clone(), caller], row.exits)
+        };
+        phase.functions.iter().map(row).collect()
+    });
     table.note("The paper (2.6.27 with 32 bits, bonnie++): acpi_pm_read from verify_pmtmr_rate, iowrite8 from ata_sff_dev_select, ioread8 from ata_bmdma_status, iowrite32 from ata_bmdma_setup. verify_pmtmr_rate is code of 32-bit x86 alone.")
 }
 
@@ -62,20 +73,14 @@ fn ports(report: &Report) -> Table {
         &["exits to user space", "share"],
     )
     .drawing("exits to user space");
-    for (name, variant, phase) in shown(report, &["write-direct-4k", "read-direct-4k"]) {
-        for row in phase.ports.iter().take(ROWS) {
+    let phases = &["write-direct-4k", "read-direct-4k"];
+    hottest(&mut table, report, phases, |phase| {
+        let row = |row: &PortRow| {
             let port = row.port.map_or("-".to_owned(), |port| format!("{port:#x}"));
-            let cells = vec![
-                name.to_owned(),
-                variant.to_owned(),
-                row.reason.clone(),
-                port,
-                number(row.exits),
-                share(row.exits, phase.cost.user_exits),
-            ];
-            table.row(cells, Some(row.exits));
-        }
-    }
+            ([row.reason.clone(), port], row.exits)
+        };
+        phase.ports.iter().map(row).collect()
+    });
     table.note("outs and ins: string instructions; batch: one hand-over of many accesses. Disk: 0x1f0 data, 0x1f1 to 0x1f7 task file, 0x3f6 control; from 0x1000 on its bus master.")
 }
 
