@@ -203,17 +203,49 @@ fn value() -> impl Strategy<Value = u32> {
     ]
 }
 
-/// Random batches find every state of the devices; what they move stays in the disk and in RAM, and is bounded.
-#[test]
-fn random_batches_do_no_harm() {
-    let operation = (
+/// An operation as a batch takes it: kind, port, value, eighth of the address, count.
+type Operation = (Kind, u16, u32, u64, u32);
+
+/// One access that need not make sense.
+fn access() -> impl Strategy<Value = Vec<Operation>> {
+    (
         prop::sample::select(Kind::ALL.to_vec()),
         port(),
         value(),
         0..RAM as u64 / 8,
         1u32..512,
-    );
-    let batches = prop::collection::vec(prop::collection::vec(operation, 1..60), 1..16);
+    )
+        .prop_map(|operation| vec![operation])
+}
+
+/// A whole command to the first disk, which single accesses would hardly ever make: READ or WRITE SECTORS and its data.
+fn command() -> impl Strategy<Value = Vec<Operation>> {
+    let (sectors, gpa) = (1u32..4, 0..RAM as u64 / 8 - 512);
+    (any::<bool>(), 0u32..SECTORS as u32, sectors, gpa).prop_map(|(write, lba, sectors, gpa)| {
+        let out = |port, value| (Kind::Outb, port, value, 0, 1);
+        let (command, data) = if write {
+            (0x30, Kind::Outsw)
+        } else {
+            (0x20, Kind::Insw)
+        };
+        vec![
+            out(0x1f6, 0xe0),
+            out(0x1f2, sectors),
+            out(0x1f3, lba),
+            out(0x1f4, 0),
+            out(0x1f5, 0),
+            out(0x1f7, command),
+            (data, 0x1f0, 0, gpa, 256),
+        ]
+    })
+}
+
+/// Random batches find every state of the devices; what they move stays in the disk and in RAM, and is bounded.
+#[test]
+fn random_batches_do_no_harm() {
+    let operations = prop_oneof![9 => access(), 1 => command()];
+    let batch = prop::collection::vec(operations, 1..30).prop_map(|parts| parts.concat());
+    let batches = prop::collection::vec(batch, 1..16);
     let all = AtomicU64::new(0);
     let mut runner = TestRunner::new(ProptestConfig::with_cases(96));
     let ran = runner.run(&batches, |batches| {
