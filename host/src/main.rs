@@ -1,6 +1,6 @@
 //! `xkvm`: runs a Linux guest, serves its batches, counts its exits.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -148,7 +148,9 @@ fn run(args: &Run) -> Result<ExitCode> {
     let machine = Machine::new(&config, Box::new(io::stdout()))?;
     if let Some(path) = &args.stats {
         // A file that cannot be written is reported now, and not when the guest has done its work.
-        fs::write(path, "").with_context(|| format!("cannot write {}", path.display()))?;
+        // Until then what is in it stays.
+        let open = OpenOptions::new().append(true).create(true).open(path);
+        open.with_context(|| format!("cannot write {}", path.display()))?;
     }
     let Ended { outcome, stats } = machine.run(true)?;
     if let (Some(path), Some(stats)) = (&args.stats, &stats) {
