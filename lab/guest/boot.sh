@@ -33,7 +33,7 @@ transfer() {
 
 # flood NAME COUNT SIZE: as fast as the answers come
 flood() {
-    say "$1=$(ping -A -q -c "$2" -s "$3" $host | sed -n 's/^\([0-9]*\) packets transmitted, \([0-9]*\) .*/\2 of \1/p')"
+    say "$1=$(ping -A -q -c "$2" -s "$3" $host | answered)"
 }
 
 interrupts() { awk '/eth0/ { for (i = 2; i <= NF && $i ~ /^[0-9]+$/; i++) sum += $i } END { print sum + 0 }' /proc/interrupts; }

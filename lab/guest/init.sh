@@ -40,6 +40,8 @@ mark() {
     *) printf "\\$(printf %o $phases)" | dd of=/dev/port bs=1 seek=1504 conv=notrunc 2>/dev/null ;;
     esac
 }
+# answered: of the answer of ping on standard input, how many came of how many
+answered() { sed -n 's/^\([0-9]*\) packets transmitted, \([0-9]*\) .*/\2 of \1/p'; }
 # parameter NAME: the value of lab.NAME on the command line
 parameter() { tr ' ' '\n' </proc/cmdline | sed -n "s/^lab\.$1=//p"; }
 

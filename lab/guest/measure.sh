@@ -124,7 +124,7 @@ network() {
     measured send sh -c "{ echo receive; cat /tmp/data; } | nc $host $port >/tmp/answer"
     say "sum_send=$(cut -d' ' -f1 /tmp/answer)"
     measured ping ping_host
-    say "pings=$(sed -n 's/^\([0-9]*\) packets transmitted, \([0-9]*\) .*/\2 of \1/p' /tmp/ping)"
+    say "pings=$(answered </tmp/ping)"
 }
 
 for part in $(parameter parts | tr , ' '); do
