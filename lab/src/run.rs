@@ -161,17 +161,29 @@ impl Running {
         Ok(None)
     }
 
+    /// Waits until it has ended, and tells how.
+    ///
+    /// # Errors
+    /// When its time is over, or the user interrupts.
+    pub fn wait(&mut self, interrupt: &Interrupt) -> Result<ExitStatus> {
+        loop {
+            match self.poll(interrupt)? {
+                Some(status) => return Ok(status),
+                None => thread::sleep(PAUSE),
+            }
+        }
+    }
+
     /// Waits until it has ended well.
     ///
     /// # Errors
     /// When it ends with another status than 0, its time is over, or the user interrupts.
     pub fn finish(mut self, interrupt: &Interrupt) -> Result<()> {
-        loop {
-            match self.poll(interrupt)? {
-                Some(status) if status.success() => return Ok(()),
-                Some(status) => return Err(self.failure(&format!("failed ({status})"))),
-                None => thread::sleep(PAUSE),
-            }
+        let status = self.wait(interrupt)?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(self.failure(&format!("failed ({status})")))
         }
     }
 

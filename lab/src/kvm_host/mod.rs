@@ -11,10 +11,13 @@ mod nested;
 mod result;
 mod task;
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 use std::sync::Mutex;
+use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow, bail};
 
 use crate::Lab;
 use crate::cache::Key;
@@ -31,8 +34,6 @@ pub enum KvmHost {
         kernel: HostKernel,
         /// Parameters of its KVM: name in `/sys/module/kvm/parameters` and value.
         parameters: Vec<(&'static str, String)>,
-        /// Whether its time is counted in instructions.
-        exact: bool,
     },
     /// On this machine.
     Direct,
@@ -40,7 +41,7 @@ pub enum KvmHost {
 
 /// Whether KVM on this machine has hardware behind it, and may be used.
 pub fn has_hardware() -> bool {
-    let flags = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let flags = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let capable = flags
         .lines()
         .filter(|line| line.starts_with("flags"))
@@ -49,7 +50,7 @@ pub fn has_hardware() -> bool {
                 .any(|flag| flag == "vmx" || flag == "svm")
         });
     capable
-        && std::fs::OpenOptions::new()
+        && fs::OpenOptions::new()
             .read(true)
             .write(true)
             .open("/dev/kvm")
@@ -74,11 +75,16 @@ pub struct Job {
     pub task: Task,
 }
 
+/// How often a guest is tried in a machine of QEMU's. QEMU's SVM now and then delivers an interrupt twice, and a guest that holds the
+/// lock of that interrupt waits for itself; as everything repeats, it would do so each time.
+const TRIES: u32 = 3;
+
 /// Runs jobs, as many at a time as this machine has processors (on hardware KVM, where time is measured, one); results in the order of
-/// the jobs. A guest that did not end well is an error among the results, which shows the end of its console.
+/// the jobs. What each guest leaves is kept among the logs as it ends, too. A guest that did not end well is an error among the results,
+/// which shows the end of its console. When one cannot be run at all, others could not either: they are not begun.
 ///
 /// # Errors
-/// When a job cannot be run at all, so that others could not either. No other is begun then.
+/// When the user interrupts.
 pub fn run(lab: &Lab, xkvm: &Path, jobs: &[Job]) -> Result<Vec<Result<Done>>> {
     let alone = jobs.iter().any(|job| matches!(job.host, KvmHost::Direct));
     let workers = match std::thread::available_parallelism() {
@@ -86,25 +92,23 @@ pub fn run(lab: &Lab, xkvm: &Path, jobs: &[Job]) -> Result<Vec<Result<Done>>> {
         _ => 1,
     };
     let next = Mutex::new(jobs.iter().enumerate());
-    let done: Mutex<Vec<(usize, Result<Result<Done>>)>> = Mutex::new(Vec::new());
+    let done: Mutex<BTreeMap<usize, Result<Done>>> = Mutex::new(BTreeMap::new());
     let work = || {
         loop {
             let job = next.lock().ok().and_then(|mut next| next.next());
             let Some((at, job)) = job else { return };
-            let result = one(lab, xkvm, job);
-            match &result {
-                Ok(Ok(_)) => {}
-                Ok(Err(_)) => lab.say(&format!("{} did not end well", job.task.name)),
-                Err(_) => {
-                    // What runs beside it may take long to end.
-                    if let Ok(mut next) = next.lock() {
-                        next.by_ref().for_each(drop);
-                    }
-                    lab.say(&format!("{} failed: no other run is begun", job.task.name));
+            let name = &job.task.name;
+            lab.say(&format!("running {name}"));
+            let result = one(lab, xkvm, job).unwrap_or_else(|error| {
+                // What runs beside it may take long to end.
+                if let Ok(mut next) = next.lock() {
+                    next.by_ref().for_each(drop);
                 }
-            }
+                lab.say(&format!("{name} could not be run: no other is begun"));
+                Err(error)
+            });
             if let Ok(mut done) = done.lock() {
-                done.push((at, result));
+                done.insert(at, result);
             }
         }
     };
@@ -114,24 +118,64 @@ pub fn run(lab: &Lab, xkvm: &Path, jobs: &[Job]) -> Result<Vec<Result<Done>>> {
         }
     });
     let mut done = done.into_inner().unwrap_or_default();
-    done.sort_by_key(|(at, _)| *at);
-    done.into_iter().map(|(_, result)| result).collect()
+    if lab.interrupt.is_set() {
+        bail!(
+            "interrupted; what had ended is in {}",
+            lab.logs.folder().display()
+        );
+    }
+    let not_begun = || Err(anyhow!("was not begun: another could not be run"));
+    let results = (0..jobs.len()).map(|at| done.remove(&at).unwrap_or_else(not_begun));
+    Ok(results.collect())
 }
 
+/// Runs one guest, and once more while it hangs. The outer error says that no guest could be run.
 fn one(lab: &Lab, xkvm: &Path, job: &Job) -> Result<Result<Done>> {
     let name = &job.task.name;
-    lab.say(&format!("running {name}"));
     let files = folder::files(&job.task, xkvm)?;
-    let results = match &job.host {
-        KvmHost::Nested {
-            kernel,
-            parameters,
-            exact,
-        } => nested::run(lab, &job.task, &files, kernel, parameters, *exact)?,
-        KvmHost::Direct => direct::run(lab, &job.task, &files)?,
+    let tries = match job.host {
+        KvmHost::Nested { .. } => TRIES,
+        KvmHost::Direct => 1,
     };
-    let log: PathBuf = lab.logs.file(&format!("{name}-console.log"));
-    let console = results.get("console").map_or(&[][..], Vec::as_slice);
-    std::fs::write(&log, console).with_context(|| format!("cannot write {}", log.display()))?;
-    Ok(result::read(&job.task, &results, &log))
+    let begun = Instant::now();
+    let mut hung = 0;
+    loop {
+        let results = match &job.host {
+            KvmHost::Nested { kernel, parameters } => {
+                nested::run(lab, &job.task, &files, kernel, parameters, hung)?
+            }
+            KvmHost::Direct => Some(direct::run(lab, &job.task, &files)?),
+        };
+        let log = lab.logs.file(&format!("{name}-console.log"));
+        if let Some(results) = &results {
+            let console = results.get("console").map_or(&[][..], Vec::as_slice);
+            fs::write(&log, console).with_context(|| format!("cannot write {}", log.display()))?;
+        }
+        if results.as_ref().is_none_or(result::is_late) && hung + 1 < tries {
+            lab.say(&format!("{name} hangs: it is tried with another seed"));
+            hung += 1;
+            continue;
+        }
+        let Some(results) = results else {
+            return Ok(Err(anyhow!(
+                "the guest {name} hung {tries} times, until the processor time of its machine was used up"
+            )));
+        };
+        let done = result::read(&job.task, &results, &log).map(|done| Done { hung, ..done });
+        match &done {
+            Ok(done) => {
+                keep(lab, done)?;
+                lab.say(&format!("{name} took {} s", begun.elapsed().as_secs()));
+            }
+            Err(_) => lab.say(&format!("{name} did not end well")),
+        }
+        return Ok(done);
+    }
+}
+
+/// Whatever becomes of the other guests, this one need not run again.
+fn keep(lab: &Lab, done: &Done) -> Result<()> {
+    let file = lab.logs.file(&format!("{}.json", done.name));
+    let text = serde_json::to_string_pretty(done).context("cannot write a result")?;
+    fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))
 }

@@ -11,6 +11,12 @@ use super::task::{Done, Phase, Place, Task, Traced, Vmm};
 use crate::console::Facts;
 use crate::run::failure;
 
+/// Whether the guest had not powered off when its time was over.
+pub fn is_late(results: &Results) -> bool {
+    let status = results.get("status").map_or(&[][..], Vec::as_slice);
+    matches!(status.trim_ascii(), b"143" | b"130" | b"124" | b"137")
+}
+
 /// Reads the results; `log` is where the console was written to.
 ///
 /// # Errors
@@ -28,7 +34,7 @@ pub fn read(task: &Task, results: &Results, log: &Path) -> Result<Done> {
             said => format!(": {said}"),
         };
         let why = match status.trim() {
-            "143" | "130" | "124" | "137" => format!("did not power off within {:?}", task.timeout),
+            _ if is_late(results) => format!("did not power off within {:?}", task.timeout),
             status if status.parse::<u8>().is_ok() => format!("ended with status {status}"),
             why => format!("could not be run: {why}"),
         };
@@ -71,6 +77,7 @@ pub fn read(task: &Task, results: &Results, log: &Path) -> Result<Done> {
         console: text("console"),
         facts,
         phases,
+        hung: 0,
         disk: (!disk.is_empty()).then_some(disk),
     })
 }
@@ -91,6 +98,7 @@ fn xkvm(json: &str, facts: &Facts) -> Result<Vec<Phase>> {
         rip: row.rip,
         caller: row.caller,
         exits: row.exits,
+        nanoseconds: row.nanoseconds,
     };
     let phases = stats.phases.into_iter().map(|phase| Phase {
         name: name(phase.mark),
@@ -172,6 +180,7 @@ fn qemu(snapshots: &str) -> Result<Vec<Phase>> {
             rip: 0,
             caller: None,
             exits: *exits,
+            nanoseconds: 0,
         };
         phases.push(Phase {
             name: from.name.clone(),

@@ -33,6 +33,16 @@ pub struct Task {
     pub timeout: Duration,
 }
 
+impl Task {
+    /// What it is asked to do, and with what, but for the files: they have hashes of their own.
+    pub fn asked(&self) -> String {
+        format!(
+            "{} {:?} {} {} MiB {:?} {} {}\n",
+            self.name, self.vmm, self.cmdline, self.memory, self.disk, self.written, self.trace
+        )
+    }
+}
+
 /// The program that runs a guest.
 #[derive(Debug, Clone)]
 pub enum Vmm {
@@ -63,6 +73,8 @@ pub struct Done {
     pub facts: Facts,
     /// From one mark of the guest to the next. The first, `boot`, is from the start to the first mark.
     pub phases: Vec<Phase>,
+    /// How often it hung before it did its work.
+    pub hung: u32,
     /// SHA-256 of the parts of the disk that workloads write to, and how many blocks of it there are.
     pub disk: Option<String>,
 }
@@ -100,6 +112,8 @@ pub struct Place {
     pub caller: Option<u64>,
     /// How many.
     pub exits: u64,
+    /// How long user space was at work for them, counted as for the [`Phase`]; 0 where that is not known.
+    pub nanoseconds: u64,
 }
 
 /// One event of KVM's tracepoints.

@@ -154,18 +154,23 @@ pub struct PortRow {
     pub port: Option<u16>,
     /// How many.
     pub exits: u64,
+    /// How long user space was at work for them, counted as in [`Cost`].
+    pub nanoseconds: u64,
 }
 
 /// Exits by reason and port, most first, without the marks.
 pub fn ports(phase: &Phase) -> Vec<PortRow> {
-    let mut sums: BTreeMap<(&str, Option<u16>), u64> = BTreeMap::new();
+    let mut sums: BTreeMap<(&str, Option<u16>), [u64; 2]> = BTreeMap::new();
     for place in phase.places.iter().filter(|place| !is_mark(place)) {
-        *sums.entry((&place.reason, place.port)).or_default() += place.exits;
+        let [exits, nanoseconds] = sums.entry((&place.reason, place.port)).or_default();
+        *exits += place.exits;
+        *nanoseconds += place.nanoseconds;
     }
-    let row = |((reason, port), exits): ((&str, _), _)| PortRow {
+    let row = |((reason, port), [exits, nanoseconds]): ((&str, _), [u64; 2])| PortRow {
         reason: reason.to_owned(),
         port,
         exits,
+        nanoseconds,
     };
     let mut rows: Vec<PortRow> = sums.into_iter().map(row).collect();
     rows.sort_by_key(|row| std::cmp::Reverse(row.exits));
@@ -243,6 +248,7 @@ mod tests {
             rip: 1,
             caller: None,
             exits,
+            nanoseconds: 0,
         }
     }
 

@@ -148,6 +148,8 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
             task: task(run, guest, initrd),
         });
     }
+    let asked: String = jobs.iter().map(|job| job.task.asked()).collect();
+    inputs.insert("tasks".to_owned(), digits(asked.as_bytes()));
     let ended = kvm_host::run(lab, &xkvm, &jobs)?;
     drop(initrds);
     // One guest that hangs does not take with it what the others have shown.
@@ -166,6 +168,10 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
                 format!("{error:#}"),
             )),
         }
+    }
+    if done.is_empty() {
+        let why = checks.first().map_or("", |check| check.seen.as_str());
+        bail!("no guest did its work: {why}");
     }
     let runs = finished;
 

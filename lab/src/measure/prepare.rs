@@ -129,11 +129,7 @@ pub fn places(
         };
         let known = format!("{} {}", kernel.name, hash(&kernel.image)?);
         inputs.insert(name.to_owned(), known);
-        let place = KvmHost::Nested {
-            kernel,
-            parameters,
-            exact: true,
-        };
+        let place = KvmHost::Nested { kernel, parameters };
         places.insert(host, place);
     }
     Ok(places)

@@ -40,6 +40,7 @@ pub fn summary(run: &Run, done: &Done, symbols: &Symbols) -> RunReport {
             .iter()
             .map(|(k, v)| (k.to_owned(), v.to_owned()))
             .collect(),
+        hung: done.hung,
         disk: done.disk.clone(),
         ..planned(run)
     }
@@ -54,7 +55,7 @@ fn functions(phase: &Phase, symbols: &Symbols) -> Vec<HotRow> {
         rip: place.rip,
         caller: place.caller,
         exits: place.exits,
-        nanoseconds: 0,
+        nanoseconds: place.nanoseconds,
         elements: place.exits,
     };
     let known = phase

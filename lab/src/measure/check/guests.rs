@@ -223,6 +223,7 @@ mod tests {
                     ..Phase::default()
                 })
                 .collect(),
+            hung: 0,
             disk: Some(format!("{} 8", "5".repeat(64))),
         }
     }

@@ -57,6 +57,8 @@ pub struct RunReport {
     pub phases: Vec<PhaseReport>,
     /// What the guest said.
     pub facts: BTreeMap<String, String>,
+    /// How often it hung before it did its work.
+    pub hung: u32,
     /// SHA-256 of what is written of its disk, and its blocks.
     pub disk: Option<String>,
 }

@@ -78,6 +78,7 @@ mod tests {
                 reason: "in".to_owned(),
                 port: Some(0x608),
                 exits: 9,
+                nanoseconds: 50,
             }],
             functions: vec![xkvm_host::exits::HotRow {
                 address: 1,

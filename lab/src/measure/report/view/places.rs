@@ -15,6 +15,13 @@ const VARIANTS: [&str; 6] = [
     "legacy-zone",
     "legacy-default-doorbell",
 ];
+/// What is told of each place.
+const HEAD: [&str; 4] = [
+    "exits to user space",
+    "share",
+    "handled in",
+    "share of all time",
+];
 /// Rows of each.
 const ROWS: usize = 5;
 
@@ -22,8 +29,8 @@ pub fn tables(report: &Report) -> [Table; 3] {
     [functions(report), ports(report), reasons(report)]
 }
 
-/// A place where the guest leaves, in two words, and how often it did.
-type Hot = ([String; 2], u64);
+/// A place where the guest leaves, in two words, how often it did, and how long user space was at work for it.
+type Hot = ([String; 2], u64, u64);
 
 /// The first of the places of each phase and variant, with their share in the exits to user space.
 fn hottest(
@@ -38,10 +45,11 @@ fn hottest(
             let Some(phase) = run.and_then(|run| run.phase(name)) else {
                 continue;
             };
-            for ([what, place], exits) in places(phase).into_iter().take(ROWS) {
+            for ([what, place], exits, time) in places(phase).into_iter().take(ROWS) {
                 let mut cells = [name, variant].map(str::to_owned).to_vec();
                 cells.extend([what, place]);
                 cells.extend([number(exits), share(exits, phase.cost.user_exits)]);
+                cells.extend([number(time), share(time, phase.cost.nanoseconds)]);
                 table.row(cells, Some(exits));
             }
         }
@@ -52,32 +60,30 @@ fn functions(report: &Report) -> Table {
     let mut table = Table::new(
         "Hot functions: where the guest leaves, and who called (the paper's tables 1 to 4)",
         &["phase", "variant", "exit in", "called from"],
-        &["exits to user space", "share"],
+        &HEAD,
     )
     .drawing("exits to user space");
     let phases = &["write-direct-4k", "read-direct-4k", "boot"];
     hottest(&mut table, report, phases, |phase| {
         let row = |row: &HotRow| {
             let caller = row.caller.clone().unwrap_or_else(|| "-".to_owned());
-            ([row.function.clone(), caller], row.exits)
+            ([row.function.clone(), caller], row.exits, row.nanoseconds)
         };
         phase.functions.iter().map(row).collect()
     });
-    table.note("The paper (2.6.27 with 32 bits, bonnie++): acpi_pm_read from verify_pmtmr_rate, iowrite8 from ata_sff_dev_select, ioread8 from ata_bmdma_status, iowrite32 from ata_bmdma_setup. verify_pmtmr_rate is code of 32-bit x86 alone.")
+    table
+        .note("Handled in: the time that the VMM is at work for them; the way to it and back, and KVM, are not in it.")
+        .note("The paper (2.6.27 with 32 bits, bonnie++): acpi_pm_read from verify_pmtmr_rate, iowrite8 from ata_sff_dev_select, ioread8 from ata_bmdma_status, iowrite32 from ata_bmdma_setup. verify_pmtmr_rate is code of 32-bit x86 alone.")
 }
 
 fn ports(report: &Report) -> Table {
-    let mut table = Table::new(
-        "Hot ports",
-        &["phase", "variant", "exit by", "port"],
-        &["exits to user space", "share"],
-    )
-    .drawing("exits to user space");
+    let mut table = Table::new("Hot ports", &["phase", "variant", "exit by", "port"], &HEAD)
+        .drawing("exits to user space");
     let phases = &["write-direct-4k", "read-direct-4k"];
     hottest(&mut table, report, phases, |phase| {
         let row = |row: &PortRow| {
             let port = row.port.map_or("-".to_owned(), |port| format!("{port:#x}"));
-            ([row.reason.clone(), port], row.exits)
+            ([row.reason.clone(), port], row.exits, row.nanoseconds)
         };
         phase.ports.iter().map(row).collect()
     });
