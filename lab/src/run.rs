@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
@@ -274,6 +274,20 @@ fn without_orphans(command: &Command) -> Command {
     wrapped
 }
 
+/// A command that is ended when it has used so many seconds of processor time, however long that takes on a busy machine.
+pub fn limited(program: &str, seconds: u64) -> Command {
+    let mut command = Command::new("prlimit");
+    // Only the soft limit tells why: at the hard one it is killed.
+    let limit = format!("--cpu={seconds}:{}", seconds + 60);
+    command.args([&limit, "--", program]);
+    command
+}
+
+/// Whether a [`limited`] command has used up its time.
+pub fn has_used_up(status: ExitStatus) -> bool {
+    status.signal() == Some(Signal::XCPU.as_raw())
+}
+
 /// Waits until `command` has ended well; returns its standard output.
 ///
 /// # Errors
@@ -368,6 +382,23 @@ mod tests {
         let (done, folder) = run("sleep 1000 & echo $!", Duration::from_secs(20));
         done.unwrap();
         assert_child_is_gone(&folder);
+    }
+
+    #[test]
+    fn processor_time_is_limited() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        let ended = |script: &str| {
+            let mut command = limited("sh", 1);
+            command.args(["-c", script]);
+            let limit = Duration::from_secs(100);
+            let mut running = Running::start(&command, "the step", &log, limit).unwrap();
+            running.wait(&Interrupt::default()).unwrap()
+        };
+        assert!(has_used_up(ended("while :; do :; done")));
+        // Time in which it does nothing does not count.
+        assert!(ended("sleep 1.5").success());
+        assert!(!has_used_up(ended("kill -KILL $$")));
     }
 
     #[test]

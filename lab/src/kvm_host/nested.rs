@@ -4,13 +4,10 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{BufReader, Read};
-use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use rustix::process::Signal;
 use tempfile::TempPath;
 
 use super::folder::Content;
@@ -21,7 +18,7 @@ use crate::busybox;
 use crate::initramfs::Initramfs;
 use crate::kernel::Arch;
 use crate::qemu::{BARE, EXACT, QEMU, SEED};
-use crate::run::{Running, failure};
+use crate::run::{Running, failure, has_used_up, limited};
 
 /// MiB of the machine: the guest, its disk, the kernel's trace, the RAM disk.
 const MEMORY: u32 = 2048;
@@ -55,10 +52,8 @@ pub fn run(
     let initrd = TempPath::try_from_path(initrd).context("cannot name the RAM disk")?;
     fs::write(&initrd, image).with_context(|| format!("cannot write {}", initrd.display()))?;
 
-    let mut command = Command::new("prlimit");
-    // The soft limit is the one that tells why it ended.
-    let limit = format!("--cpu={PROCESSOR}:{}", PROCESSOR + 60);
-    command.args([&limit, "--", QEMU]).args(BARE);
+    let mut command = limited(QEMU, PROCESSOR);
+    command.args(BARE);
     command.args([
         "-machine",
         "pc",
@@ -89,7 +84,7 @@ pub fn run(
     let messages = log.with_extension("qemu.log");
     let mut running = Running::start(&command, &what, &messages, TIMEOUT)?.showing(&log);
     let status = running.wait(&lab.interrupt)?;
-    if status.signal() == Some(Signal::XCPU.as_raw()) {
+    if has_used_up(status) {
         let _ = fs::remove_file(&sent);
         return Ok(None);
     }
