@@ -221,7 +221,7 @@ impl Cache {
 
 /// Every folder that the cache makes.
 const PARTS: &[&str] = &[
-    "trees", "work", "kernels", "files", "logs", "drafts", "locks",
+    "trees", "work", "kernels", "guests", "files", "logs", "drafts", "locks",
 ];
 
 impl Drop for Cache {

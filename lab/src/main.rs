@@ -120,6 +120,9 @@ struct Measure {
     /// Where guests run.
     #[arg(long, value_enum, value_name = "PLACE", default_value = "auto")]
     place: measure::Place,
+    /// Also run guests of which nothing has changed since they ran; their results are kept, and would be the same.
+    #[arg(long)]
+    fresh: bool,
     /// Write report.json and report.html to this folder, too.
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
@@ -169,6 +172,7 @@ fn run(cli: Cli) -> Result<bool> {
                 quick: args.quick,
                 only: args.only,
                 place: args.place,
+                fresh: args.fresh,
                 output: args.output,
                 bless: args.bless,
             };

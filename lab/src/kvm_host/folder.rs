@@ -118,8 +118,7 @@ fn quoted(text: &str) -> String {
 
 /// QEMU as this machine has it: the program, the libraries it is linked with, its ROMs.
 fn qemu() -> Result<Vec<(String, Content)>> {
-    let program =
-        find_program(QEMU).context("QEMU is not there: install the package qemu-system-x86")?;
+    let program = program()?;
     let mut files = vec![("qemu/qemu".to_owned(), Content::Copy(program.clone()))];
     let mut names = BTreeSet::new();
     for line in ask("ldd", &[&program.to_string_lossy()])?.lines() {
@@ -136,21 +135,39 @@ fn qemu() -> Result<Vec<(String, Content)>> {
             files.push((format!("qemu/lib/{name}"), Content::Copy(path.to_owned())));
         }
     }
-    for rom in ROMS {
-        let mut places = DATA.iter().map(|folder| Path::new(folder).join(rom));
-        let Some(path) = places.find(|path| path.exists()) else {
-            bail!("QEMU's {rom} is neither in {} nor in {}", DATA[0], DATA[1]);
-        };
-        files.push((format!("qemu/data/{rom}"), Content::Copy(path)));
+    for (name, path) in ROMS.iter().zip(roms()?) {
+        files.push((format!("qemu/data/{name}"), Content::Copy(path)));
     }
     Ok(files)
 }
 
-fn find_program(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
+/// Where the ROMs are on this machine.
+fn roms() -> Result<Vec<PathBuf>> {
+    let find = |rom: &&str| {
+        let mut places = DATA.iter().map(|folder| Path::new(folder).join(rom));
+        places
+            .find(|path| path.exists())
+            .with_context(|| format!("QEMU's {rom} is neither in {} nor in {}", DATA[0], DATA[1]))
+    };
+    ROMS.iter().map(find).collect()
+}
+
+/// The files of which a machine of QEMU's is made here.
+///
+/// # Errors
+/// When QEMU is not whole.
+pub fn machine() -> Result<Vec<PathBuf>> {
+    let mut files = roms()?;
+    files.push(program()?);
+    Ok(files)
+}
+
+fn program() -> Result<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
-        .map(|folder| folder.join(name))
+        .map(|folder| folder.join(QEMU))
         .find(|path| fs::metadata(path).is_ok_and(|meta| meta.is_file()))
+        .context("QEMU is not there: install the package qemu-system-x86")
 }
 
 #[cfg(test)]

@@ -23,18 +23,14 @@ use crate::Lab;
 use crate::cache::Key;
 use crate::initramfs;
 pub use kernel::HostKernel;
+pub use nested::Nested;
 pub use task::{Done, Phase, Place, Task, Traced, Vmm};
 
 /// Where tasks run.
 #[derive(Debug, Clone)]
 pub enum KvmHost {
     /// In a machine of QEMU's.
-    Nested {
-        /// The kernel of that machine.
-        kernel: HostKernel,
-        /// Parameters of its KVM: name in `/sys/module/kvm/parameters` and value.
-        parameters: Vec<(&'static str, String)>,
-    },
+    Nested(Nested),
     /// On this machine.
     Direct,
 }
@@ -98,7 +94,6 @@ pub fn run(lab: &Lab, xkvm: &Path, jobs: &[Job]) -> Result<Vec<Result<Done>>> {
             let job = next.lock().ok().and_then(|mut next| next.next());
             let Some((at, job)) = job else { return };
             let name = &job.task.name;
-            lab.say(&format!("running {name}"));
             let result = one(lab, xkvm, job).unwrap_or_else(|error| {
                 // What runs beside it may take long to end.
                 if let Ok(mut next) = next.lock() {
@@ -134,17 +129,18 @@ fn one(lab: &Lab, xkvm: &Path, job: &Job) -> Result<Result<Done>> {
     let name = &job.task.name;
     let files = folder::files(&job.task, xkvm)?;
     let tries = match job.host {
-        KvmHost::Nested { .. } => TRIES,
+        KvmHost::Nested(_) => TRIES,
         KvmHost::Direct => 1,
     };
     let begun = Instant::now();
     let mut hung = 0;
     loop {
         let results = match &job.host {
-            KvmHost::Nested { kernel, parameters } => {
-                nested::run(lab, &job.task, &files, kernel, parameters, hung)?
+            KvmHost::Nested(nested) => nested.run(lab, &job.task, &files, hung)?,
+            KvmHost::Direct => {
+                lab.say(&format!("running {name}"));
+                Some(direct::run(lab, &job.task, &files)?)
             }
-            KvmHost::Direct => Some(direct::run(lab, &job.task, &files)?),
         };
         let log = lab.logs.file(&format!("{name}-console.log"));
         if let Some(results) = &results {

@@ -2,19 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{BufReader, Read};
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Error, Result};
+use sha2::{Digest, Sha256};
 use tempfile::TempPath;
 
-use super::folder::Content;
+use super::folder::{self, Content};
 use super::kernel::HostKernel;
 use super::task::Task;
 use crate::Lab;
 use crate::busybox;
+use crate::cache::Key;
 use crate::initramfs::Initramfs;
 use crate::kernel::Arch;
 use crate::qemu::{BARE, EXACT, QEMU, SEED};
@@ -28,33 +31,119 @@ const PROCESSOR: u64 = 900;
 /// The most time that one task takes on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(3 * 3600);
 
+/// The file with the results of a task.
+const SENT: &str = "results.cpio";
+
 /// What came out of a task, by file name.
 pub type Results = BTreeMap<String, Vec<u8>>;
 
-/// Runs the task in a machine of its own, where time is counted in instructions. Another number of the try is another seed, with which
-/// time passes a little differently. None when the machine has used up its processor time.
-///
-/// # Errors
-/// When the machine does not come up, or does not send results.
-pub fn run(
-    lab: &Lab,
-    task: &Task,
-    files: &[(String, Content)],
-    kernel: &HostKernel,
-    parameters: &[(&'static str, String)],
-    attempt: u32,
-) -> Result<Option<Results>> {
-    let name = &task.name;
-    let log = lab.logs.file(&format!("{name}-host.log"));
-    let (initrd, sent) = (log.with_extension("cpio"), log.with_extension("results"));
-    let image = image(lab, files, kernel, parameters)?;
-    // It is big, and made again in no time: it goes, however this ends.
-    let initrd = TempPath::try_from_path(initrd).context("cannot name the RAM disk")?;
-    fs::write(&initrd, image).with_context(|| format!("cannot write {}", initrd.display()))?;
+/// The machine has used up its processor time.
+#[derive(Debug)]
+struct UsedUp;
 
-    let mut command = limited(QEMU, PROCESSOR);
-    command.args(BARE);
-    command.args([
+impl fmt::Display for UsedUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the processor time of its machine is used up")
+    }
+}
+
+/// Where tasks run in machines of QEMU's.
+#[derive(Debug, Clone)]
+pub struct Nested {
+    /// The kernel of the machines.
+    pub kernel: HostKernel,
+    /// Parameters of its KVM: name in `/sys/module/kvm/parameters` and value.
+    pub parameters: Vec<(&'static str, String)>,
+    /// Whether a task runs that ran before: all that goes in is the same, so its results would be, too.
+    pub fresh: bool,
+}
+
+impl Nested {
+    /// Runs the task in a machine of its own, where time is counted in instructions. Another number of the try is another seed, with
+    /// which time passes a little differently. None when the machine has used up its processor time.
+    ///
+    /// # Errors
+    /// When the machine does not come up, or does not send results.
+    pub fn run(
+        &self,
+        lab: &Lab,
+        task: &Task,
+        files: &[(String, Content)],
+        attempt: u32,
+    ) -> Result<Option<Results>> {
+        let name = &task.name;
+        let image = image(lab, files, &self.kernel, &self.parameters)?;
+        let options = options(attempt);
+        let run = |folder: &Path| {
+            lab.say(&format!("running {name}"));
+            self.start(lab, name, &image, &options, &folder.join(SENT))
+        };
+        let ran = if self.fresh {
+            let folder = tempfile::tempdir().context("cannot make a folder")?;
+            run(folder.path()).and_then(|()| unpack(&folder.path().join(SENT)))
+        } else {
+            let mut key = Key::of("guest")
+                // Told apart from the same task that runs again.
+                .with("name", name)
+                .with("image", &image)
+                .with("options", options.join(" "));
+            let machine = folder::machine()?;
+            for path in machine.iter().chain([&self.kernel.image]) {
+                let content = fs::read(path);
+                let content = content.with_context(|| format!("cannot read {}", path.display()))?;
+                key = key.with("file", Sha256::digest(content));
+            }
+            let entry = lab.cache.entry("guests", &key.build(), run);
+            entry.and_then(|folder| unpack(&folder.join(SENT)))
+        };
+        match ran {
+            Err(error) if error.is::<UsedUp>() => Ok(None),
+            ran => ran.map(Some),
+        }
+    }
+
+    /// Starts the machine and waits until it has sent its results to the file `sent`.
+    fn start(
+        &self,
+        lab: &Lab,
+        name: &str,
+        image: &[u8],
+        options: &[String],
+        sent: &Path,
+    ) -> Result<()> {
+        let log = lab.logs.file(&format!("{name}-host.log"));
+        // It is big, and made again in no time: it goes, however this ends.
+        let initrd = TempPath::try_from_path(log.with_extension("cpio"))
+            .context("cannot name the RAM disk")?;
+        fs::write(&initrd, image).with_context(|| format!("cannot write {}", initrd.display()))?;
+        let mut command = limited(QEMU, PROCESSOR);
+        command.args(options);
+        command.arg("-kernel").arg(&self.kernel.image);
+        command.arg("-initrd").arg(&initrd);
+        for file in [&log, sent] {
+            let mut option = OsString::from("file:");
+            option.push(file);
+            command.arg("-serial").arg(option);
+        }
+        let what = format!("the machine of {name}");
+        let messages = log.with_extension("qemu.log");
+        let mut running = Running::start(&command, &what, &messages, TIMEOUT)?.showing(&log);
+        let status = running.wait(&lab.interrupt)?;
+        if has_used_up(status) {
+            return Err(Error::msg(UsedUp));
+        }
+        if !status.success() {
+            return Err(running.failure(&format!("failed ({status})")));
+        }
+        unpack(sent)
+            .map_err(|error| failure(&what, &format!("sent no whole results ({error:#})"), &log))?;
+        Ok(())
+    }
+}
+
+/// All that the machine is, but for files.
+fn options(attempt: u32) -> Vec<String> {
+    let fixed = [
         "-machine",
         "pc",
         "-accel",
@@ -64,37 +153,16 @@ pub fn run(
         "max,svm=on,xsave=off",
         "-net",
         "none",
-    ]);
-    command.args(["-m", &MEMORY.to_string(), "-smp", "1"]);
-    command
-        .args(EXACT)
-        .args(["-seed", &(SEED + attempt).to_string()]);
-    command
-        .arg("-kernel")
-        .arg(&kernel.image)
-        .arg("-initrd")
-        .arg(&initrd);
-    command.args(["-append", "console=ttyS0 panic=-1 quiet nokaslr norandmaps"]);
-    for file in [&log, &sent] {
-        let mut option = OsString::from("file:");
-        option.push(file);
-        command.arg("-serial").arg(option);
-    }
-    let what = format!("the machine of {name}");
-    let messages = log.with_extension("qemu.log");
-    let mut running = Running::start(&command, &what, &messages, TIMEOUT)?.showing(&log);
-    let status = running.wait(&lab.interrupt)?;
-    if has_used_up(status) {
-        let _ = fs::remove_file(&sent);
-        return Ok(None);
-    }
-    if !status.success() {
-        return Err(running.failure(&format!("failed ({status})")));
-    }
-    let results = unpack(&sent)
-        .map_err(|error| failure(&what, &format!("sent no whole results ({error:#})"), &log))?;
-    let _ = fs::remove_file(&sent);
-    Ok(Some(results))
+        "-smp",
+        "1",
+        "-append",
+        "console=ttyS0 panic=-1 quiet nokaslr norandmaps",
+    ];
+    let fixed = BARE.iter().chain(&fixed).chain(&EXACT);
+    let mut all: Vec<String> = fixed.map(|option| (*option).to_owned()).collect();
+    let (memory, seed) = (MEMORY.to_string(), (SEED + attempt).to_string());
+    all.extend(["-m".to_owned(), memory, "-seed".to_owned(), seed]);
+    all
 }
 
 fn image(

@@ -43,6 +43,8 @@ pub struct Options {
     pub only: Vec<String>,
     /// On this machine's KVM, or in a machine of QEMU's; by default whichever there is.
     pub place: Place,
+    /// Run guests that ran before, too.
+    pub fresh: bool,
     /// Where the report goes besides.
     pub output: Option<PathBuf>,
     /// Write what was measured as the new bars to this file.
@@ -126,7 +128,14 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
     inputs.insert("busybox".to_owned(), digits(&busybox::read(&busybox)?));
     inputs.insert("scripts".to_owned(), kvm_host::scripts());
     let guests = guests(lab, &source, &runs, &mut inputs)?;
-    let places = places(lab, host.as_ref(), &runs, direct, &mut inputs)?;
+    let places = places(
+        lab,
+        host.as_ref(),
+        &runs,
+        direct,
+        options.fresh,
+        &mut inputs,
+    )?;
 
     // They are big, and made again in no time.
     let initrds = tempfile::tempdir_in(lab.logs.folder()).context("cannot make a folder")?;

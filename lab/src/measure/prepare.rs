@@ -16,7 +16,7 @@ use crate::kernel::config::Config;
 use crate::kernel::series::Series;
 use crate::kernel::tree::Source;
 use crate::kernel::{Kernel, Spec};
-use crate::kvm_host::{HostKernel, KvmHost, Task, Vmm};
+use crate::kvm_host::{HostKernel, KvmHost, Nested, Task, Vmm};
 use crate::qemu::QEMU;
 use crate::run::{ask, step};
 
@@ -91,6 +91,7 @@ pub fn places(
     host_source: Option<&Source>,
     runs: &[Run],
     direct: bool,
+    fresh: bool,
     inputs: &mut BTreeMap<String, String>,
 ) -> Result<BTreeMap<Host, KvmHost>> {
     let mut places = BTreeMap::new();
@@ -129,8 +130,12 @@ pub fn places(
         };
         let known = format!("{} {}", kernel.name, hash(&kernel.image)?);
         inputs.insert(name.to_owned(), known);
-        let place = KvmHost::Nested { kernel, parameters };
-        places.insert(host, place);
+        let place = Nested {
+            kernel,
+            parameters,
+            fresh,
+        };
+        places.insert(host, KvmHost::Nested(place));
     }
     Ok(places)
 }
