@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use rustix::io::{FdFlags, fcntl_setfd};
 use sha2::{Digest, Sha256};
 
 use crate::run::Interrupt;
@@ -42,10 +43,15 @@ fn may_use(root: &Path) -> io::Result<bool> {
     }
 }
 
-/// Held while one process works on one entry.
+/// Held while one process, and what it has started, works on one entry.
 #[derive(Debug)]
-pub struct Guard {
-    _lock: File,
+pub struct Guard(File);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // Others have it open, too: closing alone would not do.
+        let _ = self.0.unlock();
+    }
 }
 
 impl Cache {
@@ -159,6 +165,21 @@ impl Cache {
         Ok(entry)
     }
 
+    /// Deletes the entry `key`, if it is there.
+    ///
+    /// # Errors
+    /// When it cannot be deleted.
+    pub fn remove(&self, part: &str, key: &Key) -> Result<()> {
+        let entry = self.folder(part)?.join(key.short());
+        let _guard = self.guard(part, key)?;
+        match fs::remove_dir_all(&entry) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("cannot delete {}", entry.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// A folder that is worked in again and again, and the right to do so until the guard goes.
     ///
     /// # Errors
@@ -196,7 +217,7 @@ impl Cache {
                 }
             }
         }
-        Ok(Guard { _lock: lock })
+        Ok(Guard(lock))
     }
 
     /// Fails when the file system has less than `bytes` left.
@@ -231,12 +252,15 @@ impl Drop for Cache {
     }
 }
 
+/// Processes that are started have it open, too: when this one is killed, a lock lasts until the last of them has ended.
 fn lock_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
+    let file = OpenOptions::new()
         .create(true)
         .truncate(false)
         .write(true)
-        .open(path)
+        .open(path)?;
+    fcntl_setfd(&file, FdFlags::empty())?;
+    Ok(file)
 }
 
 fn default_folder() -> Result<PathBuf> {

@@ -64,6 +64,12 @@ impl Logs {
             .filter_map(|entry| entry.ok().map(|e| e.path()))
             .collect();
         old.sort();
+        let is_at_work = |folder: &Path| {
+            let name = folder.file_name().unwrap_or_default().to_string_lossy();
+            let process = name.rsplit_once('-').map_or("", |(_, process)| process);
+            !process.is_empty() && Path::new("/proc").join(process).exists()
+        };
+        old.retain(|folder| !is_at_work(folder));
         for folder in old.iter().rev().skip(Self::KEPT - 1) {
             // Only room is lost if it cannot be deleted.
             let _ = fs::remove_dir_all(folder);
@@ -418,10 +424,16 @@ mod tests {
     fn only_the_logs_of_late_runs_are_kept() {
         let parent = tempfile::tempdir().unwrap();
         for number in 0..30 {
-            fs::create_dir(parent.path().join(format!("{:010}-1", number))).unwrap();
+            fs::create_dir(parent.path().join(format!("{number:010}-0"))).unwrap();
         }
+        // That of this process stays, old as it is.
+        let own = parent
+            .path()
+            .join(format!("0000000000-{}", std::process::id()));
+        fs::create_dir(&own).unwrap();
         let logs = Logs::new(parent.path()).unwrap();
-        assert_eq!(fs::read_dir(parent.path()).unwrap().count(), Logs::KEPT);
+        assert_eq!(fs::read_dir(parent.path()).unwrap().count(), Logs::KEPT + 1);
+        assert!(own.exists());
         assert!(logs.folder().exists());
         assert!(logs.file("a.log").ends_with("01-a.log"));
         assert!(logs.file("b.log").ends_with("02-b.log"));
