@@ -31,7 +31,7 @@ pub const EXACT: [&str; 4] = [
     "base=2026-01-01T00:00:00,clock=vm",
 ];
 /// What chance begins with in such a machine.
-pub const SEED: u32 = 42;
+pub const SEED: usize = 42;
 
 /// A virtual machine that boots a kernel directly.
 #[derive(Debug, Clone)]

@@ -17,7 +17,7 @@ use series::Series;
 use tree::Source;
 
 /// What a kernel is built for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Arch {
     /// 64 bits.
     #[default]

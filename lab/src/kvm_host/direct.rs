@@ -1,6 +1,7 @@
 //! This machine as the one that VMMs run on: the same script, in folders of its own.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ use crate::run::step;
 
 /// The script that runs a task.
 const SCRIPT: &str = include_str!("../../host/task.sh");
+/// Where KVM's tracepoints are; the script has an instance of its own there.
+const TRACING: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 /// For what the script does besides.
 const SLACK: Duration = Duration::from_secs(120);
 
@@ -43,7 +46,12 @@ pub fn run(lab: &Lab, task: &Task, files: &[(String, Content)]) -> Result<Result
     // The script's own folder goes with this one, even if the script is killed.
     command.env("TMPDIR", home.path());
     let what = format!("the run of {}", task.name);
-    step(&command, &what, &log, task.timeout + SLACK, &lab.interrupt)?;
+    let ended = step(&command, &what, &log, task.timeout + SLACK, &lab.interrupt);
+    for tracing in TRACING {
+        // A script that was killed has left it; else it is gone.
+        let _ = fs::remove_dir(Path::new(tracing).join("instances/xkvm-lab"));
+    }
+    ended?;
     let mut all = Results::new();
     for entry in fs::read_dir(&results).context("cannot read the results")? {
         let entry = entry.context("cannot read the results")?;

@@ -17,7 +17,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::Instant;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::Lab;
 use crate::cache::Key;
@@ -73,11 +73,10 @@ pub struct Job {
 
 /// How often a guest is tried in a machine of QEMU's. QEMU's SVM now and then delivers an interrupt twice, and a guest that holds the
 /// lock of that interrupt waits for itself; as everything repeats, it would do so each time.
-const TRIES: u32 = 3;
+const TRIES: usize = 3;
 
 /// Runs jobs, as many at a time as this machine has processors (on hardware KVM, where time is measured, one); results in the order of
-/// the jobs. What each guest leaves is kept among the logs as it ends, too. A guest that did not end well is an error among the results,
-/// which shows the end of its console. When one cannot be run at all, others could not either: they are not begun.
+/// the jobs. What each guest leaves is kept among the logs as it ends, too. A guest that did not end well is an error among the results.
 ///
 /// # Errors
 /// When the user interrupts.
@@ -90,18 +89,13 @@ pub fn run(lab: &Lab, xkvm: &Path, jobs: &[Job]) -> Result<Vec<Result<Done>>> {
     let next = Mutex::new(jobs.iter().enumerate());
     let done: Mutex<BTreeMap<usize, Result<Done>>> = Mutex::new(BTreeMap::new());
     let work = || {
-        loop {
+        while !lab.interrupt.is_set() {
             let job = next.lock().ok().and_then(|mut next| next.next());
             let Some((at, job)) = job else { return };
-            let name = &job.task.name;
-            let result = one(lab, xkvm, job).unwrap_or_else(|error| {
-                // What runs beside it may take long to end.
-                if let Ok(mut next) = next.lock() {
-                    next.by_ref().for_each(drop);
-                }
-                lab.say(&format!("{name} could not be run: no other is begun"));
-                Err(error)
-            });
+            let result = one(lab, xkvm, job);
+            if result.is_err() && !lab.interrupt.is_set() {
+                lab.say(&format!("{} did not end well", job.task.name));
+            }
             if let Ok(mut done) = done.lock() {
                 done.insert(at, result);
             }
@@ -112,20 +106,18 @@ pub fn run(lab: &Lab, xkvm: &Path, jobs: &[Job]) -> Result<Vec<Result<Done>>> {
             scope.spawn(work);
         }
     });
-    let mut done = done.into_inner().unwrap_or_default();
     if lab.interrupt.is_set() {
         bail!(
-            "interrupted; what had ended is in {}",
+            "interrupted; what guests left that had ended is in {}",
             lab.logs.folder().display()
         );
     }
-    let not_begun = || Err(anyhow!("was not begun: another could not be run"));
-    let results = (0..jobs.len()).map(|at| done.remove(&at).unwrap_or_else(not_begun));
-    Ok(results.collect())
+    let done = done.into_inner().unwrap_or_default();
+    Ok(done.into_values().collect())
 }
 
-/// Runs one guest, and once more while it hangs. The outer error says that no guest could be run.
-fn one(lab: &Lab, xkvm: &Path, job: &Job) -> Result<Result<Done>> {
+/// Runs one guest, and once more while it hangs.
+fn one(lab: &Lab, xkvm: &Path, job: &Job) -> Result<Done> {
     let name = &job.task.name;
     let files = folder::files(&job.task, xkvm)?;
     let tries = match job.host {
@@ -133,43 +125,34 @@ fn one(lab: &Lab, xkvm: &Path, job: &Job) -> Result<Result<Done>> {
         KvmHost::Direct => 1,
     };
     let begun = Instant::now();
-    let mut hung = 0;
+    let mut hung = Vec::new();
     loop {
         let results = match &job.host {
-            KvmHost::Nested(nested) => nested.run(lab, &job.task, &files, hung)?,
+            KvmHost::Nested(nested) => nested.run(lab, &job.task, &files, hung.len())?,
             KvmHost::Direct => {
                 lab.say(&format!("running {name}"));
-                Some(direct::run(lab, &job.task, &files)?)
+                direct::run(lab, &job.task, &files)?
             }
         };
         let log = lab.logs.file(&format!("{name}-console.log"));
-        if let Some(results) = &results {
-            let console = results.get("console").map_or(&[][..], Vec::as_slice);
-            fs::write(&log, console).with_context(|| format!("cannot write {}", log.display()))?;
-        }
-        if results.as_ref().is_none_or(result::is_late) && hung + 1 < tries {
+        let console = results.get("console").map_or(&[][..], Vec::as_slice);
+        fs::write(&log, console).with_context(|| format!("cannot write {}", log.display()))?;
+        if result::is_late(&job.task, &results) && hung.len() + 1 < tries {
             lab.say(&format!("{name} hangs: it is tried with another seed"));
-            hung += 1;
+            hung.push(String::from_utf8_lossy(console).into_owned());
             continue;
         }
-        let Some(results) = results else {
-            return Ok(Err(anyhow!(
-                "the guest {name} hung {tries} times, until the processor time of its machine was used up"
-            )));
+        let done = Done {
+            hung,
+            ..result::read(&job.task, &results, &log)?
         };
-        let done = result::read(&job.task, &results, &log).map(|done| Done { hung, ..done });
-        match &done {
-            Ok(done) => {
-                keep(lab, done)?;
-                lab.say(&format!("{name} took {} s", begun.elapsed().as_secs()));
-            }
-            Err(_) => lab.say(&format!("{name} did not end well")),
-        }
+        keep(lab, &done)?;
+        lab.say(&format!("{name} took {} s", begun.elapsed().as_secs()));
         return Ok(done);
     }
 }
 
-/// Whatever becomes of the other guests, this one need not run again.
+/// Whatever becomes of the other guests, what this one left can be read.
 fn keep(lab: &Lab, done: &Done) -> Result<()> {
     let file = lab.logs.file(&format!("{}.json", done.name));
     let text = serde_json::to_string_pretty(done).context("cannot write a result")?;

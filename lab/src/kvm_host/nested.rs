@@ -9,11 +9,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Error, Result};
-use sha2::{Digest, Sha256};
 use tempfile::TempPath;
 
 use super::folder::{self, Content};
 use super::kernel::HostKernel;
+use super::result::USED_UP;
 use super::task::Task;
 use crate::Lab;
 use crate::busybox;
@@ -59,8 +59,8 @@ pub struct Nested {
 }
 
 impl Nested {
-    /// Runs the task in a machine of its own, where time is counted in instructions. Another number of the try is another seed, with
-    /// which time passes a little differently. None when the machine has used up its processor time.
+    /// Runs the task in a machine of its own, where time is counted in instructions, or takes what it left when it ran before. Another
+    /// number of the try is another seed, with which time passes a little differently.
     ///
     /// # Errors
     /// When the machine does not come up, or does not send results.
@@ -69,37 +69,50 @@ impl Nested {
         lab: &Lab,
         task: &Task,
         files: &[(String, Content)],
-        attempt: u32,
-    ) -> Result<Option<Results>> {
+        attempt: usize,
+    ) -> Result<Results> {
         let name = &task.name;
         let image = image(lab, files, &self.kernel, &self.parameters)?;
         let options = options(attempt);
-        let run = |folder: &Path| {
-            lab.say(&format!("running {name}"));
-            self.start(lab, name, &image, &options, &folder.join(SENT))
-        };
-        let ran = if self.fresh {
-            let folder = tempfile::tempdir().context("cannot make a folder")?;
-            run(folder.path()).and_then(|()| unpack(&folder.path().join(SENT)))
-        } else {
-            let mut key = Key::of("guest")
-                // Told apart from the same task that runs again.
-                .with("name", name)
-                .with("image", &image)
-                .with("options", options.join(" "));
-            let machine = folder::machine()?;
-            for path in machine.iter().chain([&self.kernel.image]) {
-                let content = fs::read(path);
-                let content = content.with_context(|| format!("cannot read {}", path.display()))?;
-                key = key.with("file", Sha256::digest(content));
-            }
-            let entry = lab.cache.entry("guests", &key.build(), run);
-            entry.and_then(|folder| unpack(&folder.join(SENT)))
-        };
-        match ran {
-            Err(error) if error.is::<UsedUp>() => Ok(None),
-            ran => ran.map(Some),
+        let key = self.key(name, &image, &options)?;
+        if self.fresh {
+            lab.cache.remove("guests", &key)?;
         }
+        let entry = || {
+            lab.cache.entry("guests", &key, |folder| {
+                lab.say(&format!("running {name}"));
+                self.start(lab, name, &image, &options, &folder.join(SENT))
+            })
+        };
+        let results = entry().and_then(|folder| {
+            unpack(&folder.join(SENT)).or_else(|_| {
+                // A computer that lost its power may have kept the name of a file, and not what is in it.
+                lab.cache.remove("guests", &key)?;
+                unpack(&entry()?.join(SENT))
+            })
+        });
+        match results {
+            Err(error) if error.is::<UsedUp>() => {
+                Ok([("status".to_owned(), USED_UP.into())].into())
+            }
+            results => results,
+        }
+    }
+
+    /// All that goes into what the task leaves.
+    fn key(&self, name: &str, image: &[u8], options: &[String]) -> Result<Key> {
+        let mut key = Key::of("guest")
+            // Told apart from the same task that runs again.
+            .with("name", name)
+            .with("image", image)
+            .with("options", options.join(" "));
+        let machine = folder::machine()?;
+        for path in machine.iter().chain([&self.kernel.image]) {
+            let content =
+                fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+            key = key.with("file", content);
+        }
+        Ok(key.build())
     }
 
     /// Starts the machine and waits until it has sent its results to the file `sent`.
@@ -133,7 +146,9 @@ impl Nested {
             return Err(Error::msg(UsedUp));
         }
         if !status.success() {
-            return Err(running.failure(&format!("failed ({status})")));
+            let said = fs::metadata(&messages).is_ok_and(|meta| meta.len() > 0);
+            let log = if said { &messages } else { &log };
+            return Err(failure(&what, &format!("failed ({status})"), log));
         }
         unpack(sent)
             .map_err(|error| failure(&what, &format!("sent no whole results ({error:#})"), &log))?;
@@ -142,7 +157,7 @@ impl Nested {
 }
 
 /// All that the machine is, but for files.
-fn options(attempt: u32) -> Vec<String> {
+fn options(attempt: usize) -> Vec<String> {
     let fixed = [
         "-machine",
         "pc",

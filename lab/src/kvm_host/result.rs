@@ -11,10 +11,20 @@ use super::task::{Done, Phase, Place, Task, Traced, Vmm};
 use crate::console::Facts;
 use crate::run::failure;
 
+/// The status of a guest that was ended with its machine.
+pub const USED_UP: &str =
+    "its machine has used up its processor time: it hangs, or this computer is slow";
+
 /// Whether the guest had not powered off when its time was over.
-pub fn is_late(results: &Results) -> bool {
+pub fn is_late(task: &Task, results: &Results) -> bool {
     let status = results.get("status").map_or(&[][..], Vec::as_slice);
-    matches!(status.trim_ascii(), b"143" | b"130" | b"124" | b"137")
+    let status = String::from_utf8_lossy(status);
+    match (status.trim(), &task.vmm) {
+        (USED_UP | "143" | "130" | "124", _) => true,
+        // Only QEMU is killed; of xkvm it says that there was no memory.
+        ("137", Vmm::Qemu { .. }) => true,
+        _ => false,
+    }
 }
 
 /// Reads the results; `log` is where the console was written to.
@@ -34,7 +44,8 @@ pub fn read(task: &Task, results: &Results, log: &Path) -> Result<Done> {
             said => format!(": {said}"),
         };
         let why = match status.trim() {
-            _ if is_late(results) => format!("did not power off within {:?}", task.timeout),
+            USED_UP => format!("did not power off: {USED_UP}"),
+            _ if is_late(task, results) => format!("did not power off within {:?}", task.timeout),
             status if status.parse::<u8>().is_ok() => format!("ended with status {status}"),
             why => format!("could not be run: {why}"),
         };
@@ -77,7 +88,7 @@ pub fn read(task: &Task, results: &Results, log: &Path) -> Result<Done> {
         console: text("console"),
         facts,
         phases,
-        hung: 0,
+        hung: Vec::new(),
         disk: (!disk.is_empty()).then_some(disk),
     })
 }
@@ -347,6 +358,12 @@ mod tests {
         for (name, text, why) in [
             ("status", "124", "the guest t did not power off within 9s\n"),
             ("status", "1", "the guest t ended with status 1\n"),
+            ("status", "137", "the guest t ended with status 137\n"),
+            (
+                "status",
+                USED_UP,
+                "the guest t did not power off: its machine has",
+            ),
             (
                 "status",
                 "no root",

@@ -37,8 +37,8 @@ impl Task {
     /// What it is asked to do, and with what, but for the files: they have hashes of their own.
     pub fn asked(&self) -> String {
         format!(
-            "{} {:?} {} {} MiB {:?} {} {}\n",
-            self.name, self.vmm, self.cmdline, self.memory, self.disk, self.written, self.trace
+            "{:?} {} {} MiB {:?} {} {}",
+            self.vmm, self.cmdline, self.memory, self.disk, self.written, self.trace
         )
     }
 }
@@ -73,8 +73,8 @@ pub struct Done {
     pub facts: Facts,
     /// From one mark of the guest to the next. The first, `boot`, is from the start to the first mark.
     pub phases: Vec<Phase>,
-    /// How often it hung before it did its work.
-    pub hung: u32,
+    /// The console of each try that hung before this one.
+    pub hung: Vec<String>,
     /// SHA-256 of the parts of the disk that workloads write to, and how many blocks of it there are.
     pub disk: Option<String>,
 }

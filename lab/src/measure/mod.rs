@@ -21,7 +21,6 @@ use crate::Lab;
 use crate::boot::ram_disk;
 use crate::busybox;
 use crate::check::Check;
-use crate::kernel::Arch;
 use crate::kernel::tree::Source;
 use crate::kvm_host::{self, Job};
 use crate::vmm;
@@ -124,8 +123,17 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
     inputs.insert("xkvm".to_owned(), hash(&xkvm)?);
     let sector = sector(lab)?;
     inputs.insert("sector".to_owned(), hash(&sector)?);
-    let busybox = busybox::get(lab, Arch::X86_64)?;
-    inputs.insert("busybox".to_owned(), digits(&busybox::read(&busybox)?));
+    let mut busyboxes = BTreeMap::new();
+    for run in &runs {
+        let arch = run.variant.guest.arch();
+        if busyboxes.contains_key(&arch) {
+            continue;
+        }
+        let busybox = busybox::get(lab, arch)?;
+        let name = format!("busybox {}", arch.name());
+        inputs.insert(name, digits(&busybox::read(&busybox)?));
+        busyboxes.insert(arch, busybox);
+    }
     inputs.insert("scripts".to_owned(), kvm_host::scripts());
     let guests = guests(lab, &source, &runs, &mut inputs)?;
     let places = places(
@@ -144,7 +152,8 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
         let guest = guests.get(&run.variant.guest).context("no such guest")?;
         let initrd = initrds.path().join(run.variant.guest.name());
         if !initrd.exists() {
-            let mut disk = ram_disk(guest, &busybox)?;
+            let busybox = busyboxes.get(&run.variant.guest.arch());
+            let mut disk = ram_disk(guest, busybox.context("no such busybox")?)?;
             disk.copy("lab/sector", &sector, 0o755)?;
             fs::write(&initrd, disk.finish()?)
                 .with_context(|| format!("cannot write {}", initrd.display()))?;
@@ -157,8 +166,12 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
             task: task(run, guest, initrd),
         });
     }
-    let asked: String = jobs.iter().map(|job| job.task.asked()).collect();
-    inputs.insert("tasks".to_owned(), digits(asked.as_bytes()));
+    for Job { task, .. } in &jobs {
+        inputs.insert(
+            format!("task {}", task.name),
+            digits(task.asked().as_bytes()),
+        );
+    }
     let ended = kvm_host::run(lab, &xkvm, &jobs)?;
     drop(initrds);
     // One guest that hangs does not take with it what the others have shown.
@@ -211,9 +224,11 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
         report.checks.extend(Bars::kept()?.compare(&got, whole));
     }
 
-    report::print(&report);
     for folder in &folders {
         report::write(&report, folder)?;
+    }
+    report::print(&report);
+    for folder in &folders {
         println!("report: {}", folder.join("report.html").display());
     }
     let holds = report.checks.iter().all(|check| check.holds);

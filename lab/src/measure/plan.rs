@@ -1,5 +1,6 @@
 //! What is run: which kernels, on which host and VMM, doing what.
 
+use crate::kernel::Arch;
 use crate::kernel::config::Config;
 use crate::kernel::series::{Choice, Request};
 use crate::kvm_host::Vmm;
@@ -19,6 +20,8 @@ pub enum Guest {
     All,
     /// Without the series, at another rate.
     Hz(u32),
+    /// With 32 bits, without the series or with one recipe.
+    I386(Option<&'static str>),
 }
 
 impl Guest {
@@ -31,25 +34,41 @@ impl Guest {
             Self::All => "all".to_owned(),
             Self::Only(recipe) => recipe.to_owned(),
             Self::Hz(rate) => format!("hz-{rate}"),
+            Self::I386(recipe) => format!("i386-{}", recipe.unwrap_or("stock")),
         }
     }
 
     /// Whether it has anything of a series.
     pub fn is_patched(self) -> bool {
-        !matches!(self, Self::Stock | Self::Hz(_))
+        !matches!(self, Self::Stock | Self::Hz(_) | Self::I386(None))
+    }
+
+    /// The kernel without the series that this one is compared with.
+    pub fn stock(self) -> Self {
+        match self {
+            Self::I386(_) => Self::I386(None),
+            _ => Self::Stock,
+        }
+    }
+
+    /// What it is built for.
+    pub fn arch(self) -> Arch {
+        match self {
+            Self::I386(_) => Arch::I386,
+            _ => Arch::X86_64,
+        }
     }
 
     /// What guestpatch is asked for.
     pub fn request(self) -> Request {
         let (choice, names): (_, &[&str]) = match self {
-            Self::Stock | Self::Hz(_) => (Choice::None, &[]),
             Self::Batches => (Choice::None, &["libata-taskfile", "libata-pio-data"]),
-            Self::Only(_) => (Choice::None, &[]),
+            Self::Stock | Self::Hz(_) | Self::Only(_) | Self::I386(_) => (Choice::None, &[]),
             Self::Default => (Choice::Default, &[]),
             Self::All => (Choice::All, &[]),
         };
         let mut names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
-        if let Self::Only(recipe) = self {
+        if let Self::Only(recipe) | Self::I386(Some(recipe)) = self {
             names.push(recipe.to_owned());
         }
         Request {
@@ -115,6 +134,8 @@ const LARGE: u32 = 64 << 10;
 /// What a guest does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Workload {
+    /// No more than to boot.
+    Boot,
     /// Single commands of the disk, with KVM's tracepoints.
     Commands,
     /// Writes and reads of this many KiB, direct and buffered, in blocks of 4 and of 128 KiB; much data only in large blocks.
@@ -138,6 +159,7 @@ impl Workload {
     /// A word for it.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Boot => "boot",
             Self::Commands => "commands",
             Self::Blocks(_) => "blocks",
             Self::Files(_) => "files",
@@ -149,6 +171,7 @@ impl Workload {
     /// Its parameters for the guest's script.
     pub fn parameters(self) -> String {
         let own = match self {
+            Self::Boot => return "lab.workload=measure".to_owned(),
             Self::Commands => String::new(),
             Self::Blocks(kib) if kib >= LARGE => format!(" lab.kib={kib} lab.sizes=128"),
             Self::Blocks(kib) => format!(" lab.kib={kib} lab.sizes=4,128"),
@@ -164,6 +187,7 @@ impl Workload {
     /// What it measures, in order; before the first is the phase `boot`.
     pub fn phases(self) -> &'static [&'static str] {
         match self {
+            Self::Boot => &[],
             Self::Commands => &["write-sector", "read-sector", "write-far", "read-far"],
             Self::Blocks(LARGE..) => &[
                 "write-direct-128k",
@@ -343,6 +367,10 @@ pub fn full(hosts: bool) -> Vec<Run> {
             add(variant, Blocks(kib));
         }
     }
+    add(
+        &xkvm(Piix3, Guest::All, "doorbell", Host::Stock),
+        Blocks(DMA),
+    );
     for (guest, transport) in [(Guest::Stock, "off"), (Guest::Default, "doorbell")] {
         let mut variant = xkvm(Piix3, guest, transport, Host::Stock);
         add(&variant, Files(300));
@@ -362,6 +390,12 @@ pub fn full(hosts: bool) -> Vec<Run> {
                 Blocks(PIO),
             );
         }
+    }
+    // Only 32-bit kernels compare the PM timer with the PIT when they boot.
+    for guest in [Guest::I386(None), Guest::I386(Some("pmtmr-verify"))] {
+        let mut variant = xkvm(Piix3, guest, "off", Host::Stock);
+        variant.name = guest.name();
+        add(&variant, Boot);
     }
     // What the recipes alone are compared with on this bus.
     let mut small = xkvm(Piix3, Guest::Stock, "off", Host::Stock);

@@ -15,7 +15,7 @@ use crate::cache::{Key, hex};
 use crate::kernel::config::Config;
 use crate::kernel::series::Series;
 use crate::kernel::tree::Source;
-use crate::kernel::{Kernel, Spec};
+use crate::kernel::{Arch, Kernel, Spec};
 use crate::kvm_host::{HostKernel, KvmHost, Nested, Task, Vmm};
 use crate::qemu::QEMU;
 use crate::run::{ask, step};
@@ -37,16 +37,20 @@ pub fn guests(
 ) -> Result<BTreeMap<Guest, Kernel>> {
     let mut kernels: BTreeMap<Guest, Option<Kernel>> =
         runs.iter().map(|run| (run.variant.guest, None)).collect();
-    let config = Config::fragments(&["guest", "net"])?;
     for (guest, kernel) in &mut kernels {
         let name = guest.name();
+        let (fragments, profile): (&[&str], _) = match guest.arch() {
+            Arch::X86_64 => (&["guest", "net"], "plain"),
+            Arch::I386 => (&["guest", "net", "i386"], "plain-i386"),
+        };
+        let config = Config::fragments(fragments)?;
         let series = Series::make(source, &guest.request())?;
         let spec = Spec {
             name: &name,
             source,
             series: &series,
             config: &config.with(&guest.config()),
-            profile: "plain",
+            profile,
         };
         let built = Kernel::get(lab, &spec)?;
         inputs.insert(format!("guest {name}"), hash(&built.image())?);

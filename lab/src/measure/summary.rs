@@ -40,7 +40,7 @@ pub fn summary(run: &Run, done: &Done, symbols: &Symbols) -> RunReport {
             .iter()
             .map(|(k, v)| (k.to_owned(), v.to_owned()))
             .collect(),
-        hung: done.hung,
+        hung: done.hung.len(),
         disk: done.disk.clone(),
         ..planned(run)
     }

@@ -7,7 +7,7 @@ use crate::check::{self, Check};
 use crate::console::messages;
 use crate::kvm_host::{Done, Vmm};
 use crate::measure::figures::{Cost, named};
-use crate::measure::plan::{Guest, Run, Workload};
+use crate::measure::plan::{Run, Workload};
 
 /// What each guest must do, and what guests must have in common.
 pub fn guests(runs: &[Run], done: &[Done]) -> Vec<Check> {
@@ -15,6 +15,11 @@ pub fn guests(runs: &[Run], done: &[Done]) -> Vec<Check> {
     for (run, done) in runs.iter().zip(done) {
         let name = run.name();
         checks.push(check::quiet(&name, &done.console, None));
+        // A guest that hung with its machine has left nothing.
+        for console in done.hung.iter().filter(|console| !console.is_empty()) {
+            let place = format!("{name}, which hung");
+            checks.push(check::quiet(&place, console, None));
+        }
         checks.push(phases(&name, run.workload, done));
         checks.extend(data(&name, run.workload, done));
     }
@@ -57,7 +62,7 @@ fn data(place: &str, workload: Workload, done: &Done) -> Option<Check> {
             }
             content::data(kib)
         }
-        Workload::Idle(_) => return None,
+        Workload::Boot | Workload::Idle(_) => return None,
     };
     for what in summed(workload) {
         let sum = facts.get(&format!("sum_{what}"));
@@ -85,7 +90,7 @@ fn summed(workload: Workload) -> Vec<&'static str> {
         }
         Workload::Files(_) => vec!["files"],
         Workload::Network { .. } => vec!["data", "receive", "send"],
-        Workload::Idle(_) => Vec::new(),
+        Workload::Boot | Workload::Idle(_) => Vec::new(),
     }
 }
 
@@ -157,7 +162,7 @@ fn consoles(runs: &[Run], done: &[Done]) -> Vec<Check> {
     let is_like = |stock: &Run, run: &Run| {
         let (a, b) = (&stock.variant, &run.variant);
         stock.workload == run.workload
-            && a.guest == Guest::Stock
+            && a.guest == b.guest.stock()
             && a.parameters == b.parameters
             && machine(&a.vmm) == machine(&b.vmm)
     };
@@ -204,7 +209,7 @@ mod tests {
             Workload::Commands => content::sectors(1),
             Workload::Blocks(kib) | Workload::Network { kib, .. } => content::data(kib),
             Workload::Files(count) => content::files(count),
-            Workload::Idle(_) => String::new(),
+            Workload::Boot | Workload::Idle(_) => String::new(),
         };
         let said = summed(run.workload);
         let said = said.iter().map(|what| format!("XKVM sum_{what}={sum}\n"));
@@ -223,7 +228,7 @@ mod tests {
                     ..Phase::default()
                 })
                 .collect(),
-            hung: 0,
+            hung: Vec::new(),
             disk: Some(format!("{} 8", "5".repeat(64))),
         }
     }
@@ -270,6 +275,15 @@ mod tests {
         assert_eq!(failing(&runs("qemu-e1000-stock-network"), harm), wrong);
         let harm = |done: &mut Done| say(done, "failed_write-direct-4k=1");
         assert_eq!(failing(&runs("piix3-stock-blocks"), harm), wrong);
+    }
+
+    #[test]
+    fn what_a_guest_said_before_it_hung_counts() {
+        let quiet = |done: &mut Done| done.hung = vec![FINE.to_owned(), String::new()];
+        assert_eq!(failing(&runs("piix3-stock-blocks"), quiet), [""; 0]);
+        let harm = |done: &mut Done| done.hung = vec![format!("{FINE}[    2.000000] BUG: x\n")];
+        let name = "no warnings of the kernel";
+        assert_eq!(failing(&runs("piix3-stock-blocks"), harm), [name]);
     }
 
     #[test]

@@ -15,8 +15,25 @@ pub fn promises(report: &Report) -> Vec<Check> {
         }
     }
     checks.extend(blocks(report));
+    checks.extend(rate_check(report));
     checks.extend(ticks(report));
     checks
+}
+
+/// Polls of the PIT by which a 32-bit kernel checks the PM timer's rate: each is an exit, and 30 ms have more than this.
+const POLLS: u64 = 100;
+
+/// Without the check the boot has fewer port accesses.
+fn rate_check(report: &Report) -> Option<Check> {
+    let boot = |variant| Some(&report.run(variant, "boot")?.phase("boot")?.cost);
+    let (before, after) = (boot("i386-stock")?, boot("i386-pmtmr-verify")?);
+    let seen = format!(
+        "{} port accesses that left the guest, then {}",
+        before.io_exits, after.io_exits
+    );
+    let holds = before.io_exits > after.io_exits + POLLS;
+    let name = "the PM timer's rate is not checked while booting";
+    Some(Check::new("i386-pmtmr-verify", name, holds, seen))
 }
 
 /// One command: its registers, and by PIO its first sector, are one exit each now.
@@ -79,7 +96,7 @@ fn blocks(report: &Report) -> Vec<Check> {
         let ours = |run: &&RunReport| {
             run.workload == "blocks"
                 && run.kib == stock.kib
-                && ["batches-", "default-"]
+                && ["batches-", "default-", "all-"]
                     .iter()
                     .any(|how| run.variant.starts_with(&format!("{bus}-{how}")))
                 && !run.variant.ends_with("-off")

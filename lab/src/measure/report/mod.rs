@@ -58,7 +58,7 @@ pub struct RunReport {
     /// What the guest said.
     pub facts: BTreeMap<String, String>,
     /// How often it hung before it did its work.
-    pub hung: u32,
+    pub hung: usize,
     /// SHA-256 of what is written of its disk, and its blocks.
     pub disk: Option<String>,
 }

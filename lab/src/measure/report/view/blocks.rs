@@ -96,14 +96,19 @@ pub fn remains(report: &Report) -> Table {
     let mut head: Vec<&str> = vec!["exits", "interrupts"];
     head.extend(Class::ALL.map(Class::title));
     let mut table = Table::new(
-        "What the exits of one 4 KiB command are for, and what remains",
+        "What the exits of one command are for, and what remains",
         &["phase", "variant"],
         &head,
     )
     .drawing("exits of the phase");
-    let xkvm = GROUPS.iter().filter(|(group, _)| *group != "qemu-");
-    for run in xkvm.flat_map(|(group, _)| report.runs.iter().filter(|run| is_of(group, run))) {
-        for name in ["write-direct-4k", "read-direct-4k"] {
+    let of = |group| report.runs.iter().filter(move |run| is_of(group, run));
+    let small = ["piix3-", "legacy-"].into_iter().flat_map(of);
+    let small = small.map(|run| (run, ["write-direct-4k", "read-direct-4k"]));
+    // Much data goes in large blocks only, each of which is one command, too.
+    let large = of("piix3-large-");
+    let large = large.map(|run| (run, ["write-direct-128k", "read-direct-128k"]));
+    for (run, names) in small.chain(large) {
+        for name in names {
             let Some(PhaseReport { cost, .. }) = run.phase(name) else {
                 continue;
             };

@@ -4,6 +4,7 @@ mod blocks;
 mod boot;
 mod commands;
 mod files;
+mod hung;
 mod idle;
 mod network;
 mod paper;
@@ -18,7 +19,11 @@ pub use words::words;
 
 /// All tables that have something to show.
 pub fn tables(report: &Report) -> Vec<Table> {
-    let mut all = vec![summary::table(report), commands::table(report)];
+    let mut all = vec![
+        hung::table(report),
+        summary::table(report),
+        commands::table(report),
+    ];
     all.extend(blocks::tables(report));
     all.push(blocks::remains(report));
     all.extend(places::tables(report));
@@ -121,30 +126,38 @@ mod tests {
         assert_eq!(
             shown,
             [
-                ("In short", 22),
+                ("In short", 24),
                 ("One command of the disk, by KVM's tracepoints", 28),
                 ("65,536 KiB written and read by DMA", 8),
-                ("4,096 KiB written and read by DMA", 48),
+                ("4,096 KiB written and read by DMA", 56),
                 ("256 KiB written and read by PIO", 48),
                 ("4,096 KiB written and read on QEMU", 16),
                 (
-                    "What the exits of one 4 KiB command are for, and what remains",
-                    24
+                    "What the exits of one command are for, and what remains",
+                    30
                 ),
                 (
                     "Hot functions: where the guest leaves, and who called (the paper's tables 1 to 4)",
                     15
                 ),
                 ("Hot ports", 10),
-                ("Exits by reason, as KVM counts them", 51),
-                ("From the start to the first mark of the guest's script", 39),
-                ("Each recipe alone", 7),
+                ("Exits by reason, as KVM counts them", 52),
+                ("From the start to the first mark of the guest's script", 42),
+                ("Each recipe alone", 8),
                 ("Many small files on ext4", 6),
                 ("An idle guest with a periodic tick", 5),
                 ("Network cards on QEMU", 21),
                 ("The paper's figures beside these", 11)
             ]
         );
+    }
+
+    #[test]
+    fn a_guest_that_hung_is_told_whatever_else_is_shown() {
+        let mut report = report(&plan::full(true)[..1]);
+        report.runs[0].hung = 2;
+        let first = tables(&report).swap_remove(0);
+        assert_eq!(first.rows[0].cells, [&report.runs[0].name, "2"]);
     }
 
     #[test]

@@ -39,18 +39,6 @@ pub fn table(report: &Report) -> Table {
             None,
         );
     }
-    let hung: Vec<&str> = report
-        .runs
-        .iter()
-        .filter(|run| run.hung > 0)
-        .map(|run| run.name.as_str())
-        .collect();
-    if !hung.is_empty() {
-        table = table.note(&format!(
-            "Hung at first and did its work with another seed, as a guest in QEMU's SVM now and then does (the lab's README says why): {}.",
-            hung.join(", ")
-        ));
-    }
     table
         .note("2 ×: directly and through the page cache, in blocks of 128 KiB; 4 ×: in blocks of 4 KiB, too.")
         .note("An exit leaves the guest for KVM; most of those that go on to user space, to the VMM, are what the series saves. What remains, and why, is told below.")
@@ -105,6 +93,7 @@ fn lines(report: &Report) -> Vec<Line> {
                 "default-doorbell",
                 "default-tunnel",
                 "default-vmcall",
+                "all-doorbell",
             ] {
                 let ours = format!("{bus}-{how}");
                 lines.push((what.clone(), "blocks", phases, stock.clone(), ours));

@@ -2,7 +2,7 @@
 
 use crate::measure::report::Report;
 
-const ALL: [(&str, &str); 20] = [
+const ALL: [(&str, &str); 21] = [
     (
         "piix3",
         "the paired host, xkvm, with the disk on a PIIX3 controller: data by DMA",
@@ -34,6 +34,7 @@ const ALL: [(&str, &str); 20] = [
         "a guest kernel with the series as guestpatch writes it",
     ),
     ("all", "a guest kernel with every recipe"),
+    ("i386", "a guest kernel with 32 bits"),
     ("off", "the VMM takes no batches"),
     ("doorbell", "a batch is one write to a port"),
     (
@@ -87,7 +88,9 @@ mod tests {
         assert_eq!(told.len(), ALL.len(), "some are in no name: {told:?}");
         for run in &runs {
             let name = match run.variant.guest {
-                Guest::Only(recipe) => run.variant.name.replace(recipe, ""),
+                Guest::Only(recipe) | Guest::I386(Some(recipe)) => {
+                    run.variant.name.replace(recipe, "")
+                }
                 _ => run.variant.name.clone(),
             };
             let mut parts = name.split('-').filter(|p| p.parse::<u32>().is_err());
