@@ -85,7 +85,8 @@ impl Bars {
             other => self.near(got, whole, other),
         };
         // Without a traced run there is nothing to count.
-        let counts = (whole || !got.counts.is_empty()).then(|| self.counts(got, whole));
+        let is_traced = !got.counts.is_empty() || self.expected(got, whole).next().is_some();
+        let counts = (whole || is_traced).then(|| self.counts(got, whole));
         counts.into_iter().chain([totals]).collect()
     }
 
@@ -103,6 +104,19 @@ impl Bars {
             .collect()
     }
 
+    /// Counts that must be there: all of them, or those of the phases that were run.
+    fn expected<'a>(
+        &'a self,
+        got: &'a Self,
+        whole: bool,
+    ) -> impl Iterator<Item = (&'a String, &'a u64)> {
+        let was_run = move |place: &str| {
+            let phase = place.rsplit_once('/').map_or(place, |(phase, _)| phase);
+            whole || got.totals.contains_key(phase)
+        };
+        self.counts.iter().filter(move |(place, _)| was_run(place))
+    }
+
     fn counts(&self, got: &Self, whole: bool) -> Check {
         let mut wrong = Vec::new();
         for (place, count) in &got.counts {
@@ -112,7 +126,7 @@ impl Bars {
                 None => wrong.push(format!("{place}: {count}, and there is no bar")),
             }
         }
-        for (place, bar) in self.counts.iter().filter(|_| whole) {
+        for (place, bar) in self.expected(got, whole) {
             if !got.counts.contains_key(place) {
                 wrong.push(format!("{place}: nothing was counted, the bar is {bar}"));
             }
@@ -223,7 +237,10 @@ mod tests {
         let mut got = kept.clone();
         got.counts.clear();
         assert!(!holds(&kept, &got)[0]);
-        // Less was run, and nothing of it is traced: the totals are compared alone.
+        // Even when less was run: nothing at all is no success.
+        assert!(!kept.compare(&got, false)[0].holds);
+        // Nothing was run that is traced: the totals are compared alone.
+        got.totals.clear();
         assert_eq!(kept.compare(&got, false).len(), 1);
     }
 
