@@ -44,6 +44,9 @@ struct Run {
     /// Where the disks are.
     #[arg(long, value_enum, default_value = "piix3")]
     disk_bus: DiskBusArg,
+    /// Show power management as a PCI function of PIIX4; of revisions below 3 Linux distrusts the timer.
+    #[arg(long, value_name = "REVISION")]
+    pm_revision: Option<u8>,
     /// Kernel command line.
     #[arg(
         long,
@@ -134,6 +137,7 @@ fn run(args: &Run) -> Result<ExitCode> {
             DiskBusArg::Piix3 => DiskBus::Piix3,
             DiskBusArg::Legacy => DiskBus::Legacy,
         },
+        pm_revision: args.pm_revision,
         transport: match args.transport {
             TransportArg::Auto => Transport::Auto,
             TransportArg::Doorbell => Transport::Doorbell,

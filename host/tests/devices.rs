@@ -100,7 +100,7 @@ fn vm() -> Vm {
         Channel::new([boxed(), boxed()], 0, irq()),
         Channel::new([boxed(), None], 2, irq()),
     ];
-    let piix3 = Piix3::new(channels, true, ram.clone(), power.clone());
+    let piix3 = Piix3::new(channels, true, ram.clone(), power.clone()).with_power_management(2);
     let id = bus.add(piix3);
     for ports in [
         0xcf8..=0xcff,
@@ -216,6 +216,23 @@ fn access() -> impl Strategy<Value = Vec<Operation>> {
         1u32..512,
     )
         .prop_map(|operation| vec![operation])
+}
+
+/// The guest finds the PM timer's chip, its revision, and the ports at which the timer is.
+#[test]
+fn power_management_is_a_function_of_its_own() {
+    let mut vm = vm();
+    let mut config = |register: u32| {
+        let address = (0x8000_0b00 | register).to_le_bytes();
+        vm.bus
+            .exit(Direction::Out, 0xcf8, Width::Long, &mut address.clone());
+        let mut value = [0; 4];
+        vm.bus.exit(Direction::In, 0xcfc, Width::Long, &mut value);
+        u32::from_le_bytes(value)
+    };
+    assert_eq!(config(0), 0x7113_8086);
+    assert_eq!(config(8), 0x0680_0002);
+    assert_eq!(config(0x40) & !1, u32::from(PM_BASE));
 }
 
 /// A whole command to the first disk, which single accesses would hardly ever make: READ or WRITE SECTORS and its data.

@@ -69,6 +69,9 @@ const INTENDED: &[&str] = &[
     r"^io scheduler ",
     // A guest that is busy with exits reads its clocks late.
     r"^clocksource: Long readout interval, skipping watchdog check: ",
+    // pmtmr-read: of the PM timer's chip.
+    r"^\* Found PM-Timer Bug on the chipset\. ",
+    r"^\* this clock source is slow\. ",
     // xkvm-io: the host that it has found. Where there is none, another check wants silence.
     r"^xkvm_io: ",
     r"^rcu: RCU calculated value of scheduler-enlistment delay is \d+ jiffies\.$",

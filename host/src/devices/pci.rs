@@ -9,6 +9,8 @@ pub const CONFIG_DATA: u16 = 0xcfc;
 
 /// Offset of the command register.
 pub const COMMAND: u8 = 0x04;
+/// Offset of the revision.
+pub const REVISION: u8 = 0x08;
 /// Command bit: decode I/O ports.
 pub const COMMAND_IO: u8 = 1;
 /// Command bit: be a bus master.

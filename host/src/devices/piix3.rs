@@ -1,4 +1,5 @@
-//! The chipset that `ata_piix` looks for: host bridge, ISA bridge, and the PIIX3 IDE function with its bus masters.
+//! The chipset that `ata_piix` looks for: host bridge, ISA bridge, and the PIIX3 IDE function with its bus masters; where it is
+//! wanted, PIIX4's function of power management.
 //!
 //! Both channels are at their fixed ports (compatibility mode), with interrupts 14 and 15.
 
@@ -7,7 +8,9 @@ use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
 use super::ata::{Channel, DmaEnd, Segment};
 use super::pci::{
     COMMAND, COMMAND_IO, COMMAND_MASTER, CONFIG_ADDRESS, CONFIG_DATA, ConfigAddress, ConfigSpace,
+    REVISION,
 };
+use super::pm::PM_BASE;
 use super::power::{PowerSwitch, Request};
 use crate::abi::Width;
 use crate::bus::{Buffer, PortDevice};
@@ -20,6 +23,10 @@ const BUS_MASTERS: u16 = 0xc000;
 const BUS_MASTER_BAR: u8 = 0x20;
 /// IDE timing registers; bit 15 of each enables its channel.
 const TIMING: u8 = 0x40;
+/// Power management: where its ports are.
+const PM_BAR: u8 = 0x40;
+/// Power management: bit 0 enables them.
+const PM_MISC: u8 = 0x80;
 /// Reset control, in the middle of the address port.
 const RESET: u16 = 0xcf9;
 
@@ -56,6 +63,7 @@ pub struct Piix3 {
     host_bridge: ConfigSpace,
     isa_bridge: ConfigSpace,
     ide: ConfigSpace,
+    power_management: Option<ConfigSpace>,
     ports: [Port; 2],
     memory: GuestMemoryMmap,
     power: PowerSwitch,
@@ -98,6 +106,7 @@ impl Piix3 {
             host_bridge,
             isa_bridge,
             ide,
+            power_management: None,
             ports: channels.map(|channel| Port {
                 channel,
                 master: BusMaster::default(),
@@ -107,11 +116,26 @@ impl Piix3 {
         }
     }
 
+    /// Adds PIIX4's function of power management: the guest is told where the ports of [`Pm`](super::pm::Pm) are, and of which
+    /// `revision` they are. Linux reads the timer of revisions below 3 until it gets the same order three times
+    /// (drivers/clocksource/acpi_pm.c).
+    #[must_use]
+    pub fn with_power_management(mut self, revision: u8) -> Self {
+        let mut space = ConfigSpace::new(0x8086, 0x7113, 0x06_8000);
+        space.set(REVISION, &[revision]);
+        space.set(COMMAND, &[COMMAND_IO]);
+        space.set(PM_BAR, &(PM_BASE | 1).to_le_bytes());
+        space.set(PM_MISC, &[1]);
+        self.power_management = Some(space);
+        self
+    }
+
     fn space(&mut self) -> Option<&mut ConfigSpace> {
         match self.address.function()? {
             (0, 0) => Some(&mut self.host_bridge),
             (1, 0) => Some(&mut self.isa_bridge),
             (1, 1) => Some(&mut self.ide),
+            (1, 3) => self.power_management.as_mut(),
             _ => None,
         }
     }

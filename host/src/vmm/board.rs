@@ -92,6 +92,11 @@ pub fn devices(
     };
     match config.disk_bus {
         DiskBus::Legacy => {
+            if config.pm_revision.is_some() {
+                bail!(
+                    "power management has a revision where there is PCI: with the disks on piix3"
+                );
+            }
             if !config.disks.is_empty() {
                 let id = bus.add(LegacyIde::primary(channel(0)?));
                 bus.claim(id, LegacyIde::PRIMARY..=LegacyIde::PRIMARY + 7)?;
@@ -101,7 +106,10 @@ pub fn devices(
         DiskBus::Piix3 => {
             let secondary = config.disks.len() > 2;
             let channels = [channel(0)?, channel(1)?];
-            let piix3 = Piix3::new(channels, secondary, memory.clone(), power.clone());
+            let mut piix3 = Piix3::new(channels, secondary, memory.clone(), power.clone());
+            if let Some(revision) = config.pm_revision {
+                piix3 = piix3.with_power_management(revision);
+            }
             let id = bus.add(piix3);
             bus.claim(id, 0xcf8..=0xcff)?;
             bus.claim(id, WINDOW)?;

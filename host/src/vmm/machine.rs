@@ -81,6 +81,8 @@ pub struct Config {
     pub disks: Vec<Image>,
     /// Where they are.
     pub disk_bus: DiskBus,
+    /// Shows power management as a PCI function of a PIIX4 of this revision; only with [`DiskBus::Piix3`].
+    pub pm_revision: Option<u8>,
     /// What the guest is offered.
     pub transport: Transport,
     /// Whether KVM collects writes to the disks' registers, instead of leaving the guest for each.
@@ -102,6 +104,7 @@ impl Default for Config {
             cpus: 1,
             disks: Vec::new(),
             disk_bus: DiskBus::default(),
+            pm_revision: None,
             transport: Transport::default(),
             coalesced_pio: false,
             serial2: None,

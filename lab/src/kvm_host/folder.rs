@@ -79,6 +79,7 @@ fn command(task: &Task) -> String {
             transport,
             disk_bus,
             coalesced_pio,
+            pm_revision,
         } => {
             let mut line = format!(
                 "exec \"$task/xkvm\" run --kernel \"$task/kernel\" --initrd \"$task/initrd\" --memory {memory}M \
@@ -89,6 +90,9 @@ fn command(task: &Task) -> String {
             }
             if *coalesced_pio {
                 line.push_str(" --coalesced-pio");
+            }
+            if let Some(revision) = pm_revision {
+                line.push_str(&format!(" --pm-revision {revision}"));
             }
             line + "\n"
         }
@@ -205,13 +209,14 @@ mod tests {
             transport: "doorbell",
             disk_bus: "legacy",
             coalesced_pio: true,
+            pm_revision: Some(2),
         };
         let line = command(&task(xkvm));
         for part in [
             "--transport doorbell --disk-bus legacy",
             "--memory 256M",
             r"--cmdline 'console=ttyS0 lab.x='\''a b'\'''",
-            "--disk disk --coalesced-pio\n",
+            "--disk disk --coalesced-pio --pm-revision 2\n",
         ] {
             assert!(line.contains(part), "{part} in {line}");
         }

@@ -314,6 +314,7 @@ mod tests {
                 transport: "off",
                 disk_bus: "legacy",
                 coalesced_pio: false,
+                pm_revision: None,
             },
             kernel: "/k".into(),
             initrd: "/i".into(),

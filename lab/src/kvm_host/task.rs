@@ -54,6 +54,8 @@ pub enum Vmm {
         disk_bus: &'static str,
         /// Whether KVM collects writes to the disk's registers (a coalesced-PIO zone).
         coalesced_pio: bool,
+        /// Whether power management is a PCI function, and of which revision of PIIX4.
+        pm_revision: Option<u8>,
     },
     /// QEMU with KVM.
     Qemu {

@@ -275,6 +275,7 @@ fn xkvm(bus: Bus, guest: Guest, transport: &'static str, host: Host) -> Variant 
             transport,
             disk_bus: bus.name(),
             coalesced_pio: false,
+            pm_revision: None,
         },
         parameters: "",
         disk: "sda",
@@ -377,13 +378,7 @@ pub fn full(hosts: bool) -> Vec<Run> {
         variant.name = variant.name.replace("piix3-", "piix3-large-");
         add(&variant, Blocks(LARGE));
     }
-    for recipe in [
-        "libata-taskfile",
-        "libata-pio-data",
-        "pmtmr-read",
-        "elevator-noop",
-        "io-delay",
-    ] {
+    for recipe in ["libata-taskfile", "libata-pio-data", "elevator-noop"] {
         for bus in [Piix3, Legacy] {
             add(
                 &xkvm(bus, Guest::Only(recipe), "doorbell", Host::Stock),
@@ -407,6 +402,25 @@ pub fn full(hosts: bool) -> Vec<Run> {
     for guest in [Guest::Hz(1000), Guest::Stock, Guest::Hz(100)] {
         let mut variant = xkvm(Piix3, guest, "off", Host::Stock);
         variant.parameters = PERIODIC;
+        add(&variant, Idle(5));
+    }
+    // The PM timer as the clock, of a revision that Linux distrusts.
+    const PM_TIMER: &str = "nohz=off highres=off clocksource=acpi_pm";
+    for guest in [Guest::Stock, Guest::Only("pmtmr-read")] {
+        let mut variant = xkvm(Piix3, guest, "off", Host::Stock);
+        variant.name = format!("pmtimer-{}", guest.name());
+        variant.parameters = PM_TIMER;
+        if let Vmm::Xkvm { pm_revision, .. } = &mut variant.vmm {
+            *pm_revision = Some(2);
+        }
+        add(&variant, Idle(5));
+    }
+    // The PIT set anew for each tick, by a guest that does not ask what KVM can do: KVM tells those that do that no delay is needed.
+    const ONE_SHOT: &str = "nohz=off nolapic_timer lapic=notscdeadline nopv";
+    for guest in [Guest::Stock, Guest::Only("io-delay")] {
+        let mut variant = xkvm(Piix3, guest, "off", Host::Stock);
+        variant.name = format!("oneshot-{}", guest.name());
+        variant.parameters = ONE_SHOT;
         add(&variant, Idle(5));
     }
     if hosts {

@@ -16,6 +16,8 @@ pub fn promises(report: &Report) -> Vec<Check> {
     }
     checks.extend(blocks(report));
     checks.extend(rate_check(report));
+    checks.extend(one_read(report));
+    checks.extend(no_delay(report));
     checks.extend(ticks(report));
     checks
 }
@@ -34,6 +36,30 @@ fn rate_check(report: &Report) -> Option<Check> {
     let holds = before.io_exits > after.io_exits + POLLS;
     let name = "the PM timer's rate is not checked while booting";
     Some(Check::new("i386-pmtmr-verify", name, holds, seen))
+}
+
+/// A clock of a chip that Linux distrusts is read three times, and more often where the order is wrong.
+fn one_read(report: &Report) -> Option<Check> {
+    let reads = |variant| Some(report.run(variant, "idle")?.phase("idle")?.pm_timer());
+    let (before, after) = (reads("pmtimer-stock")?, reads("pmtimer-pmtmr-read")?);
+    let holds = after > 0 && before * 2 > after * 5;
+    let name = "the PM timer is read once and not three times";
+    let seen = format!("{before} reads by an idle guest, then {after}");
+    Some(Check::new("pmtimer-pmtmr-read", name, holds, seen))
+}
+
+/// A PIT that is set anew for each tick is not waited for.
+fn no_delay(report: &Report) -> Option<Check> {
+    let delays = |variant| Some(report.run(variant, "idle")?.phase("idle")?.delays());
+    let (before, after) = (delays("oneshot-stock")?, delays("oneshot-io-delay")?);
+    let name = "no delay at port 0x80";
+    let seen = format!("{before} writes to it by an idle guest, then {after}");
+    Some(Check::new(
+        "oneshot-io-delay",
+        name,
+        before > 0 && after == 0,
+        seen,
+    ))
 }
 
 /// One command: its registers, and by PIO its first sector, are one exit each now.
@@ -138,6 +164,10 @@ fn ticks(report: &Report) -> Vec<Check> {
         ("piix3-hz-100-off", 100.0),
         ("pit-0", 1000.0),
         ("pit-100", 100.0),
+        ("pmtimer-stock", 250.0),
+        ("pmtimer-pmtmr-read", 250.0),
+        ("oneshot-stock", 250.0),
+        ("oneshot-io-delay", 250.0),
     ];
     let mut checks = Vec::new();
     for (variant, rate) in wanted {
@@ -158,7 +188,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::measure::figures::Cost;
+    use crate::measure::figures::{Cost, PortRow};
 
     fn run(variant: &str, workload: &str, phases: Vec<PhaseReport>) -> RunReport {
         RunReport {
@@ -296,5 +326,47 @@ mod tests {
             ..run("pit-100", "idle", Vec::new())
         };
         assert_eq!(failing(&[silent]), name);
+    }
+
+    #[test]
+    fn reads_and_writes_that_should_be_gone_are_seen() {
+        let idle = |variant: &str, reason: &str, port, exits| {
+            let phase = PhaseReport {
+                name: "idle".to_owned(),
+                ports: vec![PortRow {
+                    reason: reason.to_owned(),
+                    port: Some(port),
+                    exits,
+                    nanoseconds: 0,
+                }],
+                ..PhaseReport::default()
+            };
+            run(variant, "idle", vec![phase])
+        };
+        let reads = |before, after| {
+            [
+                idle("pmtimer-stock", "in", 0x608, before),
+                idle("pmtimer-pmtmr-read", "in", 0x608, after),
+            ]
+        };
+        let delays = |before, after| {
+            [
+                idle("oneshot-stock", "out", 0x80, before),
+                idle("oneshot-io-delay", "out", 0x80, after),
+            ]
+        };
+        // Of other guests it is not asked how often they tick.
+        let seen = |runs: &[RunReport]| -> Vec<String> {
+            let ticks = |name: &String| name.contains("interrupts a second");
+            failing(runs).into_iter().filter(|n| !ticks(n)).collect()
+        };
+        assert_eq!(seen(&reads(30, 10)), [""; 0]);
+        assert_eq!(seen(&delays(10, 0)), [""; 0]);
+        let name = ["the PM timer is read once and not three times"];
+        assert_eq!(seen(&reads(30, 30)), name);
+        assert_eq!(seen(&reads(0, 0)), name);
+        let name = ["no delay at port 0x80"];
+        assert_eq!(seen(&delays(10, 1)), name);
+        assert_eq!(seen(&delays(0, 0)), name);
     }
 }

@@ -114,6 +114,11 @@ impl PhaseReport {
         self.at_port("in", PM_BASE + PM_TIMER)
     }
 
+    /// Writes to port 0x80, by which old kernels wait for a slow chip.
+    pub fn delays(&self) -> u64 {
+        self.at_port("out", 0x80)
+    }
+
     /// Exits to user space by one kind of access to one port.
     pub fn at_port(&self, reason: &str, port: u16) -> u64 {
         let of = |row: &&PortRow| row.reason == reason && row.port == Some(port);

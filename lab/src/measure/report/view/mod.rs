@@ -145,9 +145,9 @@ mod tests {
                 ("From the start to the first mark of the guest's script", 42),
                 ("Each recipe alone", 8),
                 ("Many small files on ext4", 6),
-                ("An idle guest with a periodic tick", 5),
+                ("An idle guest with a periodic tick", 9),
                 ("Network cards on QEMU", 21),
-                ("The paper's figures beside these", 11)
+                ("The paper's figures beside these", 12)
             ]
         );
     }

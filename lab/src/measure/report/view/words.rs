@@ -2,7 +2,7 @@
 
 use crate::measure::report::Report;
 
-const ALL: [(&str, &str); 21] = [
+const ALL: [(&str, &str); 23] = [
     (
         "piix3",
         "the paired host, xkvm, with the disk on a PIIX3 controller: data by DMA",
@@ -49,6 +49,14 @@ const ALL: [(&str, &str); 21] = [
     (
         "pit",
         "a guest of 1000 Hz on a host with the host series, whose pit_max_hz is this (0: no limit)",
+    ),
+    (
+        "pmtimer",
+        "an idle guest whose clock is the ACPI PM timer, of a revision of PIIX4 that Linux distrusts",
+    ),
+    (
+        "oneshot",
+        "an idle guest that sets the PIT for each tick, and knows nothing of KVM (nopv)",
     ),
     ("rtl8139", "QEMU's RTL8139, driven by 8139cp"),
     ("e1000", "QEMU's E1000"),
