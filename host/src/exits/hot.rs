@@ -7,14 +7,14 @@ use serde::Serialize;
 
 use super::{Stats, Symbols};
 
-/// Exits of one function.
+/// Exits of one function on behalf of another.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct HotRow {
     /// Address of the instruction that exits most.
     pub address: u64,
     /// The function it is in.
     pub function: String,
-    /// The function that calls it most.
+    /// The function that called it, where that is known: a leaf such as `iowrite8` has many, and means another thing for each.
     pub caller: Option<String>,
     /// How many.
     pub exits: u64,
@@ -29,7 +29,7 @@ pub struct HotRow {
 pub struct Hot {
     /// All exits.
     pub exits: u64,
-    /// One row a function.
+    /// One row for a function and its caller.
     pub rows: Vec<HotRow>,
 }
 
@@ -38,35 +38,35 @@ struct Sum {
     exits: u64,
     nanoseconds: u64,
     addresses: BTreeMap<u64, u64>,
-    callers: BTreeMap<String, u64>,
 }
 
 impl Hot {
-    /// Sums up by function. Without symbols every address is its own.
+    /// Sums up by function and caller. Without symbols every address is its own.
     pub fn new(stats: &Stats, symbols: &Symbols) -> Self {
-        let mut sums: BTreeMap<String, Sum> = BTreeMap::new();
+        let mut sums: BTreeMap<(String, Option<String>), Sum> = BTreeMap::new();
         for row in &stats.rows {
-            let sum = sums.entry(symbols.name(row.rip)).or_default();
+            let caller = row.caller.map(|caller| symbols.name(caller));
+            let sum = sums.entry((symbols.name(row.rip), caller)).or_default();
             sum.exits += row.exits;
             sum.nanoseconds += row.nanoseconds;
             *sum.addresses.entry(row.rip).or_default() += row.exits;
-            if let Some(caller) = row.caller {
-                *sum.callers.entry(symbols.name(caller)).or_default() += row.exits;
-            }
         }
         let total = stats.exits.max(1) as f64;
         let mut rows: Vec<HotRow> = sums
             .into_iter()
-            .map(|(function, sum)| HotRow {
+            .map(|((function, caller), sum)| HotRow {
                 address: most(sum.addresses).unwrap_or_default(),
                 function,
-                caller: most(sum.callers),
+                caller,
                 exits: sum.exits,
                 nanoseconds: sum.nanoseconds,
                 share: sum.exits as f64 / total,
             })
             .collect();
-        rows.sort_by(|a, b| (b.exits, &a.function).cmp(&(a.exits, &b.function)));
+        rows.sort_by(|a, b| {
+            let names = |row: &HotRow| (row.function.clone(), row.caller.clone());
+            b.exits.cmp(&a.exits).then_with(|| names(a).cmp(&names(b)))
+        });
         Self {
             exits: stats.exits,
             rows,
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn functions_are_summed_with_their_main_caller() {
+    fn functions_are_summed_by_caller() {
         let row = |rip, caller, exits| ExitRow {
             reason: "out".into(),
             port: Some(0x1f2),
@@ -125,16 +125,24 @@ mod tests {
             exits: 100,
             rows: vec![
                 row(0x105, 0x210, 60),
-                row(0x106, 0x310, 30),
+                row(0x106, 0x310, 20),
+                row(0x107, 0x210, 10),
                 row(0x400, 0x210, 10),
             ],
             ..Stats::default()
         };
         let map = "100 T iowrite8\n200 T ata_sff_tf_load\n300 T ata_sff_dev_select\n400 T other\n";
         let hot = Hot::new(&stats, &Symbols::from_system_map(map).unwrap());
-        let first = &hot.rows[0];
-        assert_eq!((first.function.as_str(), first.exits), ("iowrite8", 90));
-        assert_eq!(first.caller.as_deref(), Some("ata_sff_tf_load"));
-        assert!(hot.to_string().contains("90.0 %"), "{hot}");
+        let rows = hot.rows.iter().map(|row| {
+            let caller = row.caller.as_deref().unwrap_or("-");
+            (row.address, row.function.as_str(), caller, row.exits)
+        });
+        let expected = [
+            (0x105, "iowrite8", "ata_sff_tf_load", 70),
+            (0x106, "iowrite8", "ata_sff_dev_select", 20),
+            (0x400, "other", "ata_sff_tf_load", 10),
+        ];
+        assert_eq!(rows.collect::<Vec<_>>(), expected);
+        assert!(hot.to_string().contains("70.0 %"), "{hot}");
     }
 }
