@@ -103,6 +103,8 @@ pub struct Cost {
     pub hypercalls: u64,
     /// Exits for an interrupt of the host, or to let one into the guest.
     pub interrupts: u64,
+    /// Exits for pages of memory that the guest touches for the first time: the host gives them then.
+    pub pages: u64,
     /// Nanoseconds; where time is counted in instructions, instructions of guest and host together.
     pub nanoseconds: u64,
     /// Exits to user space by what they are for.
@@ -128,6 +130,7 @@ impl Cost {
             io_exits: counter("io_exits").saturating_sub(marks),
             hypercalls: counter("hypercalls"),
             interrupts: counter("irq_exits") + counter("irq_window_exits"),
+            pages: counter("pf_fixed"),
             nanoseconds: phase.nanoseconds,
             classes,
             batches: phase.batches.clone(),
@@ -262,6 +265,7 @@ mod tests {
                 ("exits", 300),
                 ("io_exits", 271),
                 ("irq_exits", 20),
+                ("pf_fixed", 5),
                 ("irq_window_exits", 3),
             ]
             .map(|(n, v)| (n.to_owned(), v))
@@ -283,6 +287,7 @@ mod tests {
             (299, 270, 270)
         );
         assert_eq!((cost.interrupts, cost.batches.len()), (23, 2));
+        assert_eq!(cost.pages, 5);
         let classes: Vec<_> = cost.classes.into_iter().collect();
         assert_eq!(
             classes,

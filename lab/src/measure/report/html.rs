@@ -27,10 +27,12 @@ pub fn html(report: &Report) -> String {
          <style>{STYLE}</style></head><body>\n<h1>What the series saves: Linux {version} as guest</h1>\n<p>The same work is done by guests without and with the series, on the same KVM, and what leaves the guest is counted. \
          <i>Exits</i> are counted by KVM; of these, <i>to user space</i> go those that KVM does not handle itself, \
          which the VMM counts (of QEMU, a tracepoint of KVM's); {unit}. \
-         Repeat it: <code>{command}</code>, and one run alone with <code>--only NAME</code>.</p>\n",
+         Repeat it: <code>{command}</code>, and one run alone with <code>--only NAME</code>. \
+         Logs and consoles: <code>{logs}</code>, until twenty more experiments have been made.</p>\n",
         version = escape(&report.kernel),
         unit = view::unit(report),
         command = escape(&report.command),
+        logs = escape(&report.logs.display().to_string()),
     );
     checks(&mut out, report);
     words(&mut out, report);
@@ -62,7 +64,10 @@ fn checks(out: &mut String, report: &Report) {
     };
     let open = if failed > 0 { " open" } else { "" };
     let _ = writeln!(out, "<details{open}><summary>The checks</summary><ul>");
-    for check in &report.checks {
+    // What failed first.
+    let mut all: Vec<_> = report.checks.iter().collect();
+    all.sort_by_key(|check| check.holds);
+    for check in all {
         let class = if check.holds { "" } else { " class=\"bad\"" };
         let _ = writeln!(
             out,
@@ -101,15 +106,16 @@ fn one(out: &mut String, table: &Table) {
         let _ = write!(out, "<th class=\"w\">bar: {}", escape(table.drawn));
     }
     let mut before = "";
+    let grouped = table.is_grouped();
     for row in &table.rows {
         let group = row.cells.first().map_or("", String::as_str);
         // Bars are compared within a group of rows.
         let most = table
             .rows
             .iter()
-            .filter(|r| table.words < 2 || r.cells.first() == row.cells.first());
+            .filter(|r| !grouped || r.cells.first() == row.cells.first());
         let most = most.filter_map(|r| r.bar).max().unwrap_or(0).max(1);
-        let new = if table.words > 1 && group != before && !before.is_empty() {
+        let new = if grouped && group != before && !before.is_empty() {
             " class=\"new\""
         } else {
             ""
@@ -153,6 +159,29 @@ fn escape(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::check::Check;
+
+    #[test]
+    fn bars_of_rows_with_names_of_their_own_are_compared() {
+        let bars = |firsts: [&str; 2]| {
+            let mut table = Table::new("t", &["a", "b"], &["n"]).drawing("n");
+            for (first, bar) in firsts.into_iter().zip([100, 25]) {
+                table.row([first, "x", "1"].map(str::to_owned).into(), Some(bar));
+            }
+            let mut out = String::new();
+            one(&mut out, &table);
+            let wide = |width: &str| out.matches(&format!("rect width=\"{width}\"")).count();
+            [wide("100.00"), wide("25.00")]
+        };
+        assert_eq!(bars(["idle", "busy"]), [1, 1]);
+        assert_eq!(bars(["write", "write"]), [1, 1]);
+        let mut table = Table::new("t", &["a", "b"], &["n"]).drawing("n");
+        for (first, bar) in [("write", 100), ("write", 50), ("read", 10)] {
+            table.row([first, "x", "1"].map(str::to_owned).into(), Some(bar));
+        }
+        let mut out = String::new();
+        one(&mut out, &table);
+        assert_eq!(out.matches("rect width=\"100.00\"").count(), 2, "{out}");
+    }
 
     #[test]
     fn the_page_shows_what_failed_and_escapes_what_guests_said() {

@@ -1,5 +1,7 @@
 //! A table, for whatever shows it, and how numbers stand in it.
 
+use std::collections::BTreeSet;
+
 use crate::measure::figures::ratio;
 
 /// A table.
@@ -65,6 +67,12 @@ impl Table {
                 }
             }
         }
+    }
+
+    /// Whether rows with the same first word belong together, and are compared with each other alone.
+    pub fn is_grouped(&self) -> bool {
+        let firsts: BTreeSet<_> = self.rows.iter().map(|row| row.cells.first()).collect();
+        firsts.len() < self.rows.len()
     }
 
     /// Says something below it.

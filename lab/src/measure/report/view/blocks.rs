@@ -51,6 +51,7 @@ fn of_group(report: &Report, group: &str, way: &str) -> Option<Table> {
         &["phase", "variant"],
         &[
             "exits",
+            "new pages",
             "to user space",
             FEWER,
             "to user space a block",
@@ -75,6 +76,7 @@ fn of_group(report: &Report, group: &str, way: &str) -> Option<Table> {
                 name.clone(),
                 run.variant.clone(),
                 number(cost.exits),
+                number(cost.pages),
                 number(cost.user_exits),
                 times(before.map(|b| b.user_exits), cost.user_exits),
                 each(cost.user_exits, blocks(run, name)),
@@ -84,6 +86,7 @@ fn of_group(report: &Report, group: &str, way: &str) -> Option<Table> {
             table.row(cells, Some(cost.user_exits));
         }
     }
+    let table = table.note("new pages: exits in which the host gives memory that the guest touches for the first time. In which phase that happens is chance, and differs by kernel; where there are many, the phase takes longer.");
     Some(table.note(if report.exact {
         "The same data is moved, so how many times less time is the ratio of throughput. A switch between guest and host counts as one instruction here; on hardware it costs some thousand cycles, so there fewer exits save more time."
     } else {
@@ -95,12 +98,13 @@ fn of_group(report: &Report, group: &str, way: &str) -> Option<Table> {
 pub fn remains(report: &Report) -> Table {
     let mut head: Vec<&str> = vec!["exits", "interrupts"];
     head.extend(Class::ALL.map(Class::title));
+    head.push("in KVM");
     let mut table = Table::new(
         "What the exits of one command are for, and what remains",
         &["phase", "variant"],
         &head,
     )
-    .drawing("exits of the phase");
+    .drawing("exits of a command");
     let of = |group| report.runs.iter().filter(move |run| is_of(group, run));
     let small = ["piix3-", "legacy-"].into_iter().flat_map(of);
     let small = small.map(|run| (run, ["write-direct-4k", "read-direct-4k"]));
@@ -116,17 +120,21 @@ pub fn remains(report: &Report) -> Table {
             let mut cells = vec![name.to_owned(), run.variant.clone()];
             cells.extend([cost.exits, cost.interrupts].map(|n| each(n, commands)));
             cells.extend(Class::ALL.map(|class| each(cost.class(class), commands)));
-            table.row(cells, Some(cost.exits));
+            let told = cost.interrupts + cost.classes.values().sum::<u64>();
+            cells.push(each(cost.exits.saturating_sub(told), commands));
+            // Bars are whole numbers, and averages need not be.
+            table.row(cells, (cost.exits * 100).checked_div(commands));
         }
     }
     // By phase, so that variants stand below each other.
     table.rows.sort_by(|a, b| b.cells[0].cmp(&a.cells[0]));
     table
-        .note("Averages over the commands of a phase; from the task file on these are exits to user space.")
+        .note("Averages over the commands of a phase; from the task file on these are exits to user space, but for the last column.")
         .note("task file: with batches, the drive is selected before the registers, and the command is written after them. A driver that remembers which drive is selected would save the one; by PIO the other could join the batch.")
         .note("data port: written, a word is an exit, unless it is in a batch; read, a sector is one.")
         .note("status: the driver waits for the device, or acknowledges its interrupt; a batch cannot hold a wait yet (poll-until entries are reserved for it).")
         .note("bus master: the start and stop of a transfer are read-modify-write, whose value the guest needs; both could be one exit with a driver that remembers the register.")
+        .note("in KVM: the rest, which KVM handles by itself: the guest halts while it waits, acknowledges an interrupt, or touches new pages of memory.")
         .note("interrupts: KVM takes one of the host's, or lets one into the guest; a device with queues (virtio) raises one for many commands.")
 }
 

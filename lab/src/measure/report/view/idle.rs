@@ -1,6 +1,6 @@
 //! Guests with nothing to do.
 
-use super::super::table::{Table, number};
+use super::super::table::{Table, number, times};
 use super::work;
 use crate::measure::figures::rate_of;
 use crate::measure::report::{PhaseReport, Report};
@@ -26,5 +26,17 @@ pub fn table(report: &Report) -> Table {
         ];
         table.row(cells, Some(cost.exits));
     }
-    table.note("Interrupts are those that the guest counts. pit-100: the guest asks for 1000 a second from the PIT, and the host's pit_max_hz=100 gives it 100. Time passes while the guest is idle, too.")
+    let mut table = table.note(
+        "Interrupts are those that the guest counts. Time passes while the guest is idle, too.",
+    );
+    let boot = |variant| {
+        report
+            .cost(variant, "idle", "boot")
+            .map(|cost| cost.nanoseconds)
+    };
+    if let (Some(before), Some(after)) = (boot("pit-0"), boot("pit-100")) {
+        let times = times(Some(after), before);
+        table = table.note(&format!("pit-100: the guest asks for 1000 a second from the PIT, and the host's pit_max_hz=100 gives it 100. The price: what waits for ticks takes longer; its boot took {times} times the time of pit-0's."));
+    }
+    table
 }

@@ -143,7 +143,7 @@ mod tests {
                 ("Hot ports", 10),
                 ("Exits by reason, as KVM counts them", 52),
                 ("From the start to the first mark of the guest's script", 42),
-                ("Each recipe alone", 8),
+                ("Each recipe alone", 17),
                 ("Many small files on ext4", 6),
                 ("An idle guest with a periodic tick", 9),
                 ("Network cards on QEMU", 21),
@@ -175,6 +175,7 @@ mod tests {
             [
                 "In short",
                 "Exits by reason, as KVM counts them",
+                "Each recipe alone",
                 "Network cards on QEMU",
                 "The paper's figures beside these"
             ]

@@ -72,7 +72,7 @@ fn functions(report: &Report) -> Table {
         phase.functions.iter().map(row).collect()
     });
     table
-        .note("Handled in: the time that the VMM is at work for them; the way to it and back, and KVM, are not in it.")
+        .note("A leaf such as iowrite8 stands once for each of its callers. Handled in: the time in which the VMM serves these exits; KVM's own time and the switches to the VMM and back are not in it.")
         .note("The paper (2.6.27 with 32 bits, bonnie++): acpi_pm_read from verify_pmtmr_rate, iowrite8 from ata_sff_dev_select, ioread8 from ata_bmdma_status, iowrite32 from ata_bmdma_setup. verify_pmtmr_rate is code of 32-bit x86 alone.")
 }
 
@@ -91,7 +91,7 @@ fn ports(report: &Report) -> Table {
 }
 
 /// Counters of KVM's that tell why it was entered.
-const REASONS: [&str; 8] = [
+const REASONS: [&str; 9] = [
     "io_exits",
     "mmio_exits",
     "hypercalls",
@@ -100,6 +100,7 @@ const REASONS: [&str; 8] = [
     "irq_window_exits",
     "request_irq_exits",
     "signal_exits",
+    "pf_fixed",
 ];
 
 fn reasons(report: &Report) -> Table {
@@ -116,11 +117,11 @@ fn reasons(report: &Report) -> Table {
             let Some(phase) = run.phase(name) else {
                 continue;
             };
-            let count = |what: &str| phase.kvm.get(what).copied().unwrap_or_default();
+            let count = |what: &str| phase.counter(what);
             let mut cells = vec![name.to_owned(), run.variant.clone(), number(count("exits"))];
             cells.extend(REASONS.map(|what| number(count(what))));
             table.row(cells, Some(count("exits")));
         }
     }
-    table.note("With the guest's marks. Exits without a column of their own: pages that the guest touches first, and what KVM emulates for itself (CPUID, MSRs).")
+    table.note("One exit more than in the other tables is the guest's mark; on QEMU there are more, in all tables. pf_fixed: pages that the guest touches for the first time. Exits without a column of their own: what KVM emulates for itself (CPUID, MSRs).")
 }
