@@ -1,6 +1,6 @@
 //! `xkvm-lab`: shows on running kernels that what guestpatch writes is right, and what it saves.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -163,7 +163,7 @@ fn run(cli: Cli) -> Result<bool> {
                 only: args.only,
                 timeout: args.timeout,
             };
-            boot::run(&Lab::open(cli.cache.as_deref())?, &options)
+            with_lab(cli.cache.as_deref(), |lab| boot::run(lab, &options))
         }
         Command::Measure(args) => {
             let options = measure::Options {
@@ -176,7 +176,7 @@ fn run(cli: Cli) -> Result<bool> {
                 output: args.output,
                 bless: args.bless,
             };
-            measure::run(&Lab::open(cli.cache.as_deref())?, &options)
+            with_lab(cli.cache.as_deref(), |lab| measure::run(lab, &options))
         }
         Command::Clean => {
             let folder = Cache::clean(cli.cache.as_deref())?;
@@ -184,4 +184,16 @@ fn run(cli: Cli) -> Result<bool> {
             Ok(true)
         }
     }
+}
+
+/// Opens the lab. What fails after the user has interrupted failed by that: a signal reaches child processes, too.
+fn with_lab(cache: Option<&Path>, work: impl FnOnce(&Lab) -> Result<bool>) -> Result<bool> {
+    let lab = Lab::open(cache)?;
+    work(&lab).map_err(|error| {
+        let told = error.to_string().starts_with("interrupted");
+        match lab.interrupt.is_set() && !told {
+            true => error.context("interrupted"),
+            false => error,
+        }
+    })
 }

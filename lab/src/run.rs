@@ -280,6 +280,15 @@ fn without_orphans(command: &Command) -> Command {
     wrapped
 }
 
+/// For a shell, whatever is in it.
+pub fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=,:".contains(c);
+    match !text.is_empty() && text.chars().all(plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
+}
+
 /// A command that is ended when it has used so many seconds of processor time, however long that takes on a busy machine.
 pub fn limited(program: &str, seconds: u64) -> Command {
     let mut command = Command::new("prlimit");

@@ -19,6 +19,8 @@ use crate::run::{ask, step};
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// Two hundred crates on a slow machine.
 const TIMEOUT: Duration = Duration::from_secs(1800);
+/// Bytes that it takes to build, with room to spare.
+const SPACE: u64 = 512 << 20;
 
 /// The program, built from the sources inside guestpatch.
 ///
@@ -36,6 +38,7 @@ pub fn xkvm(lab: &Lab) -> Result<PathBuf> {
     }
     let key = key.build();
     let entry = lab.cache.entry("files", &key, |folder| {
+        lab.cache.require_space(SPACE, "building xkvm")?;
         lab.say("building xkvm");
         // Paths get into the names of symbols: the same folder each time makes the same program.
         let (work, _guard) = lab.cache.workspace(&Key::of("xkvm").build())?;

@@ -268,3 +268,48 @@ fn clean_deletes_what_was_cached() {
     assert!(output.expect("xkvm-lab runs").status.success());
     assert!(!cache.join("trees").exists());
 }
+
+/// What `measure` cannot do is told before anything is built.
+#[test]
+fn what_cannot_be_measured_is_told_at_once() {
+    let bench = Bench::new("false");
+    let file = bench.home.path().join("file");
+    fs::write(&file, "").expect("a file");
+    let file = file.to_string_lossy();
+    let tree = bench.home.path().join("linux");
+    let tree = tree.to_string_lossy();
+    let nested = ["--place", "nested"];
+    let cases: [(&[&str], &str); 5] = [
+        (&["--only", "nonsense"], "no run has a name with nonsense"),
+        (
+            &["--quick", "--only", "network"],
+            "with --host-tree and without --quick there is one",
+        ),
+        (&["-o", &file], "is not a folder: --output names one"),
+        (
+            &[
+                "--quick",
+                "--host-tree",
+                &tree,
+                "--bless",
+                "/nope/bars.toml",
+            ],
+            "there is no folder /nope for the bars",
+        ),
+        (&["--quick", "--only", "stock", "--bless", "x"], "no --only"),
+    ];
+    for (arguments, expected) in cases {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xkvm-lab"));
+        command.arg("--cache").arg(bench.home.path().join("cache"));
+        command
+            .arg("measure")
+            .arg(&*tree)
+            .args(nested)
+            .args(arguments);
+        let output = command.output().expect("xkvm-lab runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(expected), "{arguments:?}: {said}");
+        assert!(!said.contains("building"), "{arguments:?}: {said}");
+    }
+}

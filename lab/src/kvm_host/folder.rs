@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use super::task::{Task, Vmm};
 use crate::qemu::QEMU;
-use crate::run::ask;
+use crate::run::{ask, quoted};
 
 /// Where QEMU's ROMs lie in Debian, and what a guest that is booted directly needs of them.
 const DATA: [&str; 2] = ["/usr/share/seabios", "/usr/share/qemu"];
@@ -115,11 +115,6 @@ fn command(task: &Task) -> String {
     }
 }
 
-/// For a shell, whatever is in it.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
-}
-
 /// QEMU as this machine has it: the program, the libraries it is linked with, its ROMs.
 fn qemu() -> Result<Vec<(String, Content)>> {
     let program = program()?;
@@ -222,7 +217,7 @@ mod tests {
         }
         let options = vec!["-device".to_owned(), "e1000,netdev=net".to_owned()];
         let line = command(&task(Vmm::Qemu { options }));
-        assert!(line.ends_with(" '-device' 'e1000,netdev=net'\n"), "{line}");
+        assert!(line.ends_with(" -device e1000,netdev=net\n"), "{line}");
         assert!(line.contains("file=disk"), "{line}");
     }
 }

@@ -93,8 +93,10 @@ pub fn run(lab: &Lab, xkvm: &Path, jobs: &[Job]) -> Result<Vec<Result<Done>>> {
             let job = next.lock().ok().and_then(|mut next| next.next());
             let Some((at, job)) = job else { return };
             let result = one(lab, xkvm, job);
-            if result.is_err() && !lab.interrupt.is_set() {
-                lab.say(&format!("{} did not end well", job.task.name));
+            if let Err(error) = &result
+                && !lab.interrupt.is_set()
+            {
+                lab.say(&format!("{} did not end well: {error:#}", job.task.name));
             }
             if let Ok(mut done) = done.lock() {
                 done.insert(at, result);
@@ -127,11 +129,11 @@ fn one(lab: &Lab, xkvm: &Path, job: &Job) -> Result<Done> {
     let begun = Instant::now();
     let mut hung = Vec::new();
     loop {
-        let results = match &job.host {
+        let (results, ran) = match &job.host {
             KvmHost::Nested(nested) => nested.run(lab, &job.task, &files, hung.len())?,
             KvmHost::Direct => {
                 lab.say(&format!("running {name}"));
-                direct::run(lab, &job.task, &files)?
+                (direct::run(lab, &job.task, &files)?, true)
             }
         };
         let log = lab.logs.file(&format!("{name}-console.log"));
@@ -147,7 +149,10 @@ fn one(lab: &Lab, xkvm: &Path, job: &Job) -> Result<Done> {
             ..result::read(&job.task, &results, &log)?
         };
         keep(lab, &done)?;
-        lab.say(&format!("{name} took {} s", begun.elapsed().as_secs()));
+        lab.say(&match ran {
+            true => format!("{name} took {} s", begun.elapsed().as_secs()),
+            false => format!("{name} ran before, and nothing has changed since"),
+        });
         return Ok(done);
     }
 }

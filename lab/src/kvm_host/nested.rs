@@ -1,5 +1,6 @@
 //! The machine of QEMU's: its RAM disk holds the task, its second serial port brings the results.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
@@ -60,7 +61,7 @@ pub struct Nested {
 
 impl Nested {
     /// Runs the task in a machine of its own, where time is counted in instructions, or takes what it left when it ran before. Another
-    /// number of the try is another seed, with which time passes a little differently.
+    /// number of the try is another seed, with which time passes a little differently. Also tells whether it ran now.
     ///
     /// # Errors
     /// When the machine does not come up, or does not send results.
@@ -70,7 +71,7 @@ impl Nested {
         task: &Task,
         files: &[(String, Content)],
         attempt: usize,
-    ) -> Result<Results> {
+    ) -> Result<(Results, bool)> {
         let name = &task.name;
         let image = image(lab, files, &self.kernel, &self.parameters)?;
         let options = options(attempt);
@@ -78,8 +79,10 @@ impl Nested {
         if self.fresh {
             lab.cache.remove("guests", &key)?;
         }
+        let ran = Cell::new(false);
         let entry = || {
             lab.cache.entry("guests", &key, |folder| {
+                ran.set(true);
                 lab.say(&format!("running {name}"));
                 self.start(lab, name, &image, &options, &folder.join(SENT))
             })
@@ -93,9 +96,9 @@ impl Nested {
         });
         match results {
             Err(error) if error.is::<UsedUp>() => {
-                Ok([("status".to_owned(), USED_UP.into())].into())
+                Ok(([("status".to_owned(), USED_UP.into())].into(), true))
             }
-            results => results,
+            results => Ok((results?, ran.get())),
         }
     }
 

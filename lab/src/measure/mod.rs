@@ -12,7 +12,7 @@ mod summary;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use xkvm_host::exits::Symbols;
@@ -23,6 +23,7 @@ use crate::busybox;
 use crate::check::Check;
 use crate::kernel::tree::Source;
 use crate::kvm_host::{self, Job};
+use crate::run::quoted;
 use crate::vmm;
 use bars::Bars;
 use prepare::{digits, guests, hash, places, sector, task};
@@ -90,13 +91,34 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
         let names: Vec<String> = runs.iter().map(|run| run.name()).collect();
         runs.retain(|run| options.only.iter().any(|part| run.name().contains(part)));
         if runs.is_empty() {
+            let mut more = String::new();
+            let all = plan::full(true);
+            let is_wanted = |run: &plan::Run| {
+                let name = run.name();
+                options.only.iter().any(|part| name.contains(part))
+            };
+            if all.iter().any(is_wanted) {
+                more = "; with --host-tree and without --quick there is one".to_owned();
+            }
             bail!(
-                "no run has a name with {}; there are {}",
+                "no run has a name with {}; there are {}{more}",
                 options.only.join(" or "),
                 names.join(", ")
             );
         }
     }
+    // What cannot be used is said now, and not after an hour of work.
+    if direct && !kvm_host::has_hardware() {
+        bail!(
+            "guests cannot run here: this machine's processor has no vmx or svm, or /dev/kvm cannot be opened; --place nested does without"
+        );
+    }
+    lab.say("reading the kernel trees");
+    let source = Source::open(&options.tree)?;
+    let host = match &options.host_tree {
+        Some(tree) if !direct => Some(Source::open(tree)?),
+        _ => None,
+    };
     match (direct, &options.host_tree) {
         (true, Some(_)) => lab.say(
             "guests run on this machine's own kernel: --host-tree is not used, and nothing is shown of vmcall and pit_max_hz",
@@ -106,16 +128,17 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
         }
         _ => {}
     }
-    // What cannot be used is said now, and not after an hour of work.
-    let source = Source::open(&options.tree)?;
-    let host = match &options.host_tree {
-        Some(tree) if !direct => Some(Source::open(tree)?),
-        _ => None,
-    };
     let mut folders = vec![lab.logs.folder().to_owned()];
     folders.extend(options.output.clone());
     for folder in &folders {
+        if folder.exists() && !folder.is_dir() {
+            bail!("{} is not a folder: --output names one", folder.display());
+        }
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    }
+    let into = options.bless.as_deref().and_then(Path::parent);
+    if let Some(into) = into.filter(|into| !into.as_os_str().is_empty() && !into.is_dir()) {
+        bail!("there is no folder {} for the bars", into.display());
     }
 
     let mut inputs = BTreeMap::new();
@@ -213,6 +236,7 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
         format: report::FORMAT,
         kernel: format!("{major}.{minor}.{patch}"),
         command: command(options, direct),
+        logs: lab.logs.folder().to_owned(),
         exact: !direct,
         inputs,
         runs: summed.collect(),
@@ -224,13 +248,16 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
         report.checks.extend(Bars::kept()?.compare(&got, whole));
     }
 
+    report::print(&report)?;
+    let mut written = Ok(());
     for folder in &folders {
-        report::write(&report, folder)?;
+        match report::write(&report, folder) {
+            Ok(file) => lab.say(&format!("report: {}", file.display())),
+            // That of the logs and that of the user: one is better than none.
+            Err(error) => written = Err(error),
+        }
     }
-    report::print(&report);
-    for folder in &folders {
-        println!("report: {}", folder.join("report.html").display());
-    }
+    written?;
     let holds = report.checks.iter().all(|check| check.holds);
     match &options.bless {
         Some(file) if holds => fs::write(file, got.render()?)
@@ -241,18 +268,22 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
     Ok(holds)
 }
 
-/// The command that does the same again.
+/// The command that does the same again, where guestpatch's sources are.
 fn command(options: &Options, direct: bool) -> String {
     let place = if direct { "direct" } else { "nested" };
-    let mut line = format!("xkvm-lab measure TREE --place {place}");
-    if options.host_tree.is_some() {
-        line.push_str(" --host-tree HOST_TREE");
+    let mut words = vec![quoted(&options.tree.to_string_lossy())];
+    words.extend(["--place", place].map(str::to_owned));
+    if let Some(tree) = &options.host_tree {
+        words.extend(["--host-tree".to_owned(), quoted(&tree.to_string_lossy())]);
     }
     if options.quick {
-        line.push_str(" --quick");
+        words.push("--quick".to_owned());
     }
     for only in &options.only {
-        line.push_str(&format!(" --only {only}"));
+        words.extend(["--only".to_owned(), quoted(only)]);
     }
-    line
+    format!(
+        "cargo run --release -p xkvm-lab -- measure {}",
+        words.join(" ")
+    )
 }

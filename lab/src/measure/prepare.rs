@@ -54,6 +54,15 @@ pub fn guests(
         };
         let built = Kernel::get(lab, &spec)?;
         inputs.insert(format!("guest {name}"), hash(&built.image())?);
+        // Most recipes change drivers that are modules.
+        let mut modules = Vec::new();
+        for (_, file) in built.modules()? {
+            modules.push(hash(&file)?);
+        }
+        inputs.insert(
+            format!("modules {name}"),
+            digits(modules.join(" ").as_bytes()),
+        );
         *kernel = Some(built);
     }
     Ok(kernels

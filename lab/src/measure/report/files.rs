@@ -1,21 +1,34 @@
 //! The files of a report.
 
-use std::fs;
-use std::path::Path;
+use std::fs::Permissions;
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
 use super::{Report, html};
 
-/// Writes `report.json` and `report.html` to `folder`.
+/// Writes `report.json` and `report.html` to `folder`, whole or not at all; returns the page.
 ///
 /// # Errors
 /// When they cannot be written.
-pub fn write(report: &Report, folder: &Path) -> Result<()> {
+pub fn write(report: &Report, folder: &Path) -> Result<PathBuf> {
     let json = serde_json::to_string_pretty(report).context("cannot write the report")? + "\n";
-    for (name, text) in [("report.json", json), ("report.html", html(report))] {
-        let file = folder.join(name);
-        fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+    let page = folder.join("report.html");
+    for (file, text) in [
+        (folder.join("report.json"), json),
+        (page.clone(), html(report)),
+    ] {
+        let write = || -> io::Result<()> {
+            let mut draft = tempfile::NamedTempFile::new_in(folder)?;
+            draft.write_all(text.as_bytes())?;
+            let readable = Permissions::from_mode(0o644);
+            draft.as_file().set_permissions(readable)?;
+            draft.persist(&file)?;
+            Ok(())
+        };
+        write().with_context(|| format!("cannot write {}", file.display()))?;
     }
-    Ok(())
+    Ok(page)
 }

@@ -7,6 +7,7 @@ mod terminal;
 mod view;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::Serialize;
 use xkvm_host::devices::pm::{PM_BASE, PM_TIMER};
@@ -28,6 +29,8 @@ pub struct Report {
     pub kernel: String,
     /// The command that repeats it.
     pub command: String,
+    /// Where logs and consoles are; they go when twenty later experiments have theirs.
+    pub logs: PathBuf,
     /// Whether time was counted in instructions.
     pub exact: bool,
     /// What went in: names, and hashes or versions.
@@ -107,6 +110,11 @@ impl PhaseReport {
     /// Events of KVM's tracepoints of one kind.
     pub fn events(&self, what: &str) -> u64 {
         self.traced.get(what).copied().unwrap_or_default()
+    }
+
+    /// One of KVM's own counters.
+    pub fn counter(&self, name: &str) -> u64 {
+        self.kvm.get(name).copied().unwrap_or_default()
     }
 
     /// Reads of the ACPI PM timer.

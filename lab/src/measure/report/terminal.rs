@@ -1,28 +1,49 @@
 //! The report for a terminal.
 
+use std::io::{self, ErrorKind, Write};
+
+use anyhow::{Context, Result};
+
 use super::table::{Row, Table};
 use super::{Report, view};
 
-/// Prints tables, checks, and how it ended.
-pub fn print(report: &Report) {
-    println!("Linux {} as guest; {}", report.kernel, view::unit(report));
+/// Prints tables, checks, and how it ended. A reader that went away (`| head`) is no error.
+///
+/// # Errors
+/// When standard output cannot be written.
+pub fn print(report: &Report) -> Result<()> {
+    match io::stdout().write_all(whole(report).as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(error).context("cannot write to standard output")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn whole(report: &Report) -> String {
+    let mut out = format!("Linux {} as guest; {}\n", report.kernel, view::unit(report));
     for table in view::tables(report) {
-        println!("\n{}", table.title);
-        print!("{}", text(&table));
+        out.push_str(&format!("\n{}\n{}", table.title, text(&table)));
         for note in &table.notes {
-            println!("  {note}");
+            out.push_str(&format!("  {note}\n"));
         }
     }
-    println!();
+    out.push('\n');
     let failed: Vec<_> = report.checks.iter().filter(|check| !check.holds).collect();
     for check in &failed {
         let seen = check.seen.replace('\n', "\n    ");
-        println!("FAILED  {} {}:\n    {seen}", check.place, check.name);
+        out.push_str(&format!(
+            "FAILED  {} {}:\n    {seen}\n",
+            check.place, check.name
+        ));
     }
-    match failed.len() {
-        0 => println!("all {} checks hold", report.checks.len()),
-        count => println!("{count} of {} checks FAILED", report.checks.len()),
-    }
+    out.push_str(&match failed.len() {
+        0 => format!("all {} checks hold\n", report.checks.len()),
+        count => format!("{count} of {} checks FAILED\n", report.checks.len()),
+    });
+    out.push_str(&format!("again: {}\n", report.command));
+    out.push_str(&format!("logs: {}\n", report.logs.display()));
+    out
 }
 
 /// Columns as wide as what is in them: words to the left, numbers to the right.
