@@ -187,6 +187,7 @@ mod tests {
             written: 0,
             trace: false,
             timeout: Duration::from_secs(9),
+            processor: Duration::from_secs(9),
         }
     }
 

@@ -26,9 +26,6 @@ use crate::run::{Running, failure, has_used_up, limited};
 
 /// MiB of the machine: the guest, its disk, the kernel's trace, the RAM disk.
 const MEMORY: u32 = 2048;
-/// Seconds of processor time for one task, some times what the longest takes. Within the machine the task's own limit counts, but a guest
-/// that waits for a lock by `pause` executes so few instructions a second that a minute of its time takes more than an hour.
-const PROCESSOR: u64 = 900;
 /// The most time that one task takes on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(3 * 3600);
 
@@ -84,7 +81,7 @@ impl Nested {
             lab.cache.entry("guests", &key, |folder| {
                 ran.set(true);
                 lab.say(&format!("running {name}"));
-                self.start(lab, name, &image, &options, &folder.join(SENT))
+                self.start(lab, task, &image, &options, &folder.join(SENT))
             })
         };
         let results = entry().and_then(|folder| {
@@ -122,17 +119,18 @@ impl Nested {
     fn start(
         &self,
         lab: &Lab,
-        name: &str,
+        task: &Task,
         image: &[u8],
         options: &[String],
         sent: &Path,
     ) -> Result<()> {
+        let name = &task.name;
         let log = lab.logs.file(&format!("{name}-host.log"));
         // It is big, and made again in no time: it goes, however this ends.
         let initrd = TempPath::try_from_path(log.with_extension("cpio"))
             .context("cannot name the RAM disk")?;
         fs::write(&initrd, image).with_context(|| format!("cannot write {}", initrd.display()))?;
-        let mut command = limited(QEMU, PROCESSOR);
+        let mut command = limited(QEMU, task.processor.as_secs());
         command.args(options);
         command.arg("-kernel").arg(&self.kernel.image);
         command.arg("-initrd").arg(&initrd);

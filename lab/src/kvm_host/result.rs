@@ -324,6 +324,7 @@ mod tests {
             written: 0,
             trace: true,
             timeout: std::time::Duration::from_secs(9),
+            processor: std::time::Duration::from_secs(9),
         };
         let phase = |mark| xkvm_host::exits::Phase {
             mark,

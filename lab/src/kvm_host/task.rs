@@ -31,6 +31,9 @@ pub struct Task {
     pub trace: bool,
     /// How long it may take, in the time of the machine that it runs on.
     pub timeout: Duration,
+    /// How much processor time a machine of QEMU's may take for it, some times what it should. A guest that waits for a lock by `pause`
+    /// executes so few instructions a second that a minute of its time takes more than an hour.
+    pub processor: Duration,
 }
 
 impl Task {

@@ -182,6 +182,10 @@ pub fn task(run: &Run, kernel: &Kernel, initrd: PathBuf) -> Task {
         },
         trace: run.workload.is_traced(),
         timeout: TIMEOUT,
+        processor: Duration::from_secs(match run.workload {
+            Workload::Blocks(_) => 900,
+            _ => 300,
+        }),
     }
 }
 
