@@ -109,8 +109,30 @@ idle() { ticks idle sleep "$(parameter seconds)"; }
 host=10.0.2.2
 # To the console it would be said by exits.
 ping_host() { ping -A -q -c "$(parameter pings)" $host >/tmp/ping; }
+# connect WHAT: asks the server for it, and waits until it is ready. What is written to 5 goes there, what is read from 6 is from there.
+# Behind QEMU's user network a connection takes a second or two, as its timers happen to be: that is not what is measured.
+connect() {
+    rm -f /tmp/to /tmp/from
+    mkfifo /tmp/to /tmp/from
+    nc $host 5000 </tmp/to >/tmp/from &
+    exec 5>/tmp/to 6</tmp/from
+    echo "$1" >&5
+    read -r answer <&6
+    [ "$answer" = ready ] || say "failed_connect=$1"
+}
+receive() {
+    echo go >&5
+    cat <&6 >/tmp/back
+    exec 5>&-
+}
+send() {
+    cat /tmp/data >&5
+    exec 5>&-
+    cat <&6 >/tmp/answer
+}
 network() {
-    local port=5000
+    # Room for all of it: no sender waits, by timers of a second, until the guest has read.
+    echo 4096 16777216 16777216 >/proc/sys/net/ipv4/tcp_rmem
     ip link set lo up
     modprobe "$(parameter driver)"
     ip link set eth0 up
@@ -119,9 +141,13 @@ network() {
     ping -c 2 $host >/dev/null
     make_data "$kib"
     sum data /tmp/data
-    measured receive sh -c "echo send $kib | nc $host $port >/tmp/back"
+    connect "send $kib"
+    measured receive receive
+    wait
     sum receive /tmp/back
-    measured send sh -c "{ echo receive; cat /tmp/data; } | nc $host $port >/tmp/answer"
+    connect receive
+    measured send send
+    wait
     say "sum_send=$(cut -d' ' -f1 /tmp/answer)"
     measured ping ping_host
     say "pings=$(answered </tmp/ping)"

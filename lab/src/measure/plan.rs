@@ -461,7 +461,7 @@ pub fn full(hosts: bool) -> Vec<Run> {
             let options = ["-device", &device];
             let network = Network {
                 driver,
-                kib: 2048,
+                kib: 1024,
                 pings: 50,
             };
             add(&qemu(guest, card, &options, "sda"), network);

@@ -12,7 +12,7 @@ body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--page);
 h1{font-size:1.5rem}h2{font-size:1.1rem;margin:2.2rem 0 .4rem}\
 .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}\
 th,td{padding:.2rem .6rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}\
-th{font-weight:600;color:var(--dim);white-space:normal;vertical-align:bottom}.w{text-align:left}.new td{border-top:2px solid var(--line)}\
+th{font-weight:600;color:var(--dim);white-space:normal;vertical-align:bottom}.w{text-align:left}td.s{white-space:normal;min-width:9rem}.new td{border-top:2px solid var(--line)}\
 td.chart{width:14rem;min-width:9rem}svg{display:block;width:100%;height:.8rem}rect{fill:var(--bar)}\
 p,li{max-width:60rem}dl{display:grid;grid-template-columns:max-content auto;gap:.1rem 1rem;max-width:60rem}dd{margin:0}.note{color:var(--dim);margin:.3rem 0}.bad{color:var(--bad)}code{font-size:.92em}\
 pre{white-space:pre-wrap}";
@@ -123,7 +123,13 @@ fn one(out: &mut String, table: &Table) {
         before = group;
         let _ = write!(out, "\n<tr{new}>");
         for (at, cell) in row.cells.iter().enumerate() {
-            let _ = write!(out, "<td{}>{}", class(at, table), escape(cell));
+            // Sentences may take several lines, names may not.
+            let class = match class(at, table) {
+                "" => "",
+                _ if cell.contains(' ') => " class=\"w s\"",
+                class => class,
+            };
+            let _ = write!(out, "<td{class}>{}", escape(cell));
         }
         if let Some(bar) = row.bar {
             #[expect(clippy::cast_precision_loss, reason = "the length of a bar")]
