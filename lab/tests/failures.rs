@@ -283,7 +283,7 @@ fn what_cannot_be_measured_is_told_at_once() {
         (&["--only", "nonsense"], "no run has a name with nonsense"),
         (
             &["--quick", "--only", "network"],
-            "with --host-tree and without --quick there is one",
+            "is among those without --quick and with --host-tree",
         ),
         (&["-o", &file], "is not a folder: --output names one"),
         (
@@ -294,7 +294,7 @@ fn what_cannot_be_measured_is_told_at_once() {
                 "--bless",
                 "/nope/bars.toml",
             ],
-            "there is no folder /nope for the bars",
+            "bars cannot be written to /nope/bars.toml",
         ),
         (&["--quick", "--only", "stock", "--bless", "x"], "no --only"),
     ];

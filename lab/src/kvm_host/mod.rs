@@ -127,20 +127,21 @@ fn one(lab: &Lab, xkvm: &Path, job: &Job) -> Result<Done> {
         KvmHost::Direct => 1,
     };
     let begun = Instant::now();
-    let mut hung = Vec::new();
+    let (mut hung, mut ran) = (Vec::new(), false);
     loop {
-        let (results, ran) = match &job.host {
+        let (results, now) = match &job.host {
             KvmHost::Nested(nested) => nested.run(lab, &job.task, &files, hung.len())?,
             KvmHost::Direct => {
                 lab.say(&format!("running {name}"));
                 (direct::run(lab, &job.task, &files)?, true)
             }
         };
+        ran |= now;
         let log = lab.logs.file(&format!("{name}-console.log"));
         let console = results.get("console").map_or(&[][..], Vec::as_slice);
         fs::write(&log, console).with_context(|| format!("cannot write {}", log.display()))?;
         if result::is_late(&job.task, &results) && hung.len() + 1 < tries {
-            lab.say(&format!("{name} hangs: it is tried with another seed"));
+            lab.say(&format!("{name} is not done in time: it hangs, or this machine is very slow; it is tried with another seed"));
             hung.push(String::from_utf8_lossy(console).into_owned());
             continue;
         }

@@ -288,4 +288,20 @@ mod tests {
             assert_eq!(count(&ours, "write-far", "batch"), 2, "{bus}");
         }
     }
+
+    /// With an input that the bars do not have totals are compared only nearly, and nobody would notice.
+    #[test]
+    fn the_bars_kept_have_the_inputs_of_the_quick_runs() {
+        let kept = Bars::kept().unwrap();
+        for run in crate::measure::plan::quick(true) {
+            let guest = run.variant.guest.name();
+            for name in [
+                format!("task {}", run.name()),
+                format!("guest {guest}"),
+                format!("modules {guest}"),
+            ] {
+                assert!(kept.inputs.contains_key(&name), "{name}: bless them");
+            }
+        }
+    }
 }

@@ -91,15 +91,12 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
         let names: Vec<String> = runs.iter().map(|run| run.name()).collect();
         runs.retain(|run| options.only.iter().any(|part| run.name().contains(part)));
         if runs.is_empty() {
-            let mut more = String::new();
-            let all = plan::full(true);
-            let is_wanted = |run: &plan::Run| {
-                let name = run.name();
-                options.only.iter().any(|part| name.contains(part))
+            let mut others = plan::full(!direct).into_iter().map(|run| run.name());
+            let is_wanted = |name: &String| options.only.iter().any(|part| name.contains(part));
+            let more = match others.find(is_wanted) {
+                Some(name) => format!("; {name} is among those {}", missing(options)),
+                None => String::new(),
             };
-            if all.iter().any(is_wanted) {
-                more = "; with --host-tree and without --quick there is one".to_owned();
-            }
             bail!(
                 "no run has a name with {}; there are {}{more}",
                 options.only.join(" or "),
@@ -130,15 +127,19 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
     }
     let mut folders = vec![lab.logs.folder().to_owned()];
     folders.extend(options.output.clone());
+    if let Some(file) = &options.bless {
+        let into = file.parent().filter(|into| !into.as_os_str().is_empty());
+        if file.is_dir() || into.is_some_and(|into| !into.is_dir()) {
+            bail!("bars cannot be written to {}", file.display());
+        }
+    }
     for folder in &folders {
         if folder.exists() && !folder.is_dir() {
             bail!("{} is not a folder: --output names one", folder.display());
         }
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    }
-    let into = options.bless.as_deref().and_then(Path::parent);
-    if let Some(into) = into.filter(|into| !into.as_os_str().is_empty() && !into.is_dir()) {
-        bail!("there is no folder {} for the bars", into.display());
+        tempfile::tempfile_in(folder)
+            .with_context(|| format!("cannot write to {}", folder.display()))?;
     }
 
     let mut inputs = BTreeMap::new();
@@ -248,16 +249,19 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
         report.checks.extend(Bars::kept()?.compare(&got, whole));
     }
 
-    report::print(&report)?;
-    let mut written = Ok(());
+    // A full disk takes neither the other copy nor what is printed with it.
+    let mut failed = Vec::new();
+    let mut pages = String::new();
     for folder in &folders {
         match report::write(&report, folder) {
-            Ok(file) => lab.say(&format!("report: {}", file.display())),
-            // That of the logs and that of the user: one is better than none.
-            Err(error) => written = Err(error),
+            Ok(page) => pages.push_str(&format!("report: {}\n", page.display())),
+            Err(error) => failed.push(format!("{error:#}")),
         }
     }
-    written?;
+    report::print(&report, &pages)?;
+    if !failed.is_empty() {
+        bail!("{}", failed.join("; "));
+    }
     let holds = report.checks.iter().all(|check| check.holds);
     match &options.bless {
         Some(file) if holds => fs::write(file, got.render()?)
@@ -268,13 +272,26 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
     Ok(holds)
 }
 
+/// What the user must ask for to have all runs.
+fn missing(options: &Options) -> &'static str {
+    match (options.quick, options.host_tree.is_some()) {
+        (true, true) => "without --quick",
+        (true, false) => "without --quick and with --host-tree",
+        (false, _) => "with --host-tree",
+    }
+}
+
 /// The command that does the same again, where guestpatch's sources are.
 fn command(options: &Options, direct: bool) -> String {
     let place = if direct { "direct" } else { "nested" };
-    let mut words = vec![quoted(&options.tree.to_string_lossy())];
+    let path = |path: &Path| {
+        let whole = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        quoted(&whole.to_string_lossy())
+    };
+    let mut words = vec![path(&options.tree)];
     words.extend(["--place", place].map(str::to_owned));
     if let Some(tree) = &options.host_tree {
-        words.extend(["--host-tree".to_owned(), quoted(&tree.to_string_lossy())]);
+        words.extend(["--host-tree".to_owned(), path(tree)]);
     }
     if options.quick {
         words.push("--quick".to_owned());

@@ -56,8 +56,8 @@ pub fn guests(
         inputs.insert(format!("guest {name}"), hash(&built.image())?);
         // Most recipes change drivers that are modules.
         let mut modules = Vec::new();
-        for (_, file) in built.modules()? {
-            modules.push(hash(&file)?);
+        for (module, file) in built.modules()? {
+            modules.push(format!("{module} {}", hash(&file)?));
         }
         inputs.insert(
             format!("modules {name}"),

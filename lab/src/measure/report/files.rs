@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use tempfile::NamedTempFile;
 
 use super::{Report, html};
 
@@ -16,19 +17,25 @@ use super::{Report, html};
 pub fn write(report: &Report, folder: &Path) -> Result<PathBuf> {
     let json = serde_json::to_string_pretty(report).context("cannot write the report")? + "\n";
     let page = folder.join("report.html");
-    for (file, text) in [
+    let files = [
         (folder.join("report.json"), json),
         (page.clone(), html(report)),
-    ] {
-        let write = || -> io::Result<()> {
-            let mut draft = tempfile::NamedTempFile::new_in(folder)?;
+    ];
+    let mut drafts = Vec::new();
+    for (file, text) in &files {
+        let write = || -> io::Result<NamedTempFile> {
+            let mut draft = NamedTempFile::new_in(folder)?;
             draft.write_all(text.as_bytes())?;
             let readable = Permissions::from_mode(0o644);
             draft.as_file().set_permissions(readable)?;
-            draft.persist(&file)?;
-            Ok(())
+            Ok(draft)
         };
-        write().with_context(|| format!("cannot write {}", file.display()))?;
+        drafts.push(write().with_context(|| format!("cannot write {}", file.display()))?);
+    }
+    for ((file, _), draft) in files.iter().zip(drafts) {
+        draft
+            .persist(file)
+            .with_context(|| format!("cannot write {}", file.display()))?;
     }
     Ok(page)
 }

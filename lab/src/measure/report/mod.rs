@@ -84,7 +84,7 @@ pub struct PhaseReport {
 }
 
 /// The `format` of these.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 impl Report {
     /// The run of a variant and a workload, the first of the same.

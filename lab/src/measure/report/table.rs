@@ -1,7 +1,5 @@
 //! A table, for whatever shows it, and how numbers stand in it.
 
-use std::collections::BTreeSet;
-
 use crate::measure::figures::ratio;
 
 /// A table.
@@ -15,6 +13,8 @@ pub struct Table {
     pub words: usize,
     /// Its rows.
     pub rows: Vec<Row>,
+    /// Whether rows with the same first word belong together, and their bars are compared with each other alone.
+    pub grouped: bool,
     /// What the bars beside the rows show.
     pub drawn: &'static str,
     /// What the reader must know.
@@ -38,6 +38,7 @@ impl Table {
             title: title.to_owned(),
             head: head.collect(),
             words: words.len(),
+            grouped: words.len() > 1,
             rows: Vec::new(),
             drawn: "",
             notes: Vec::new(),
@@ -69,10 +70,10 @@ impl Table {
         }
     }
 
-    /// Whether rows with the same first word belong together, and are compared with each other alone.
-    pub fn is_grouped(&self) -> bool {
-        let firsts: BTreeSet<_> = self.rows.iter().map(|row| row.cells.first()).collect();
-        firsts.len() < self.rows.len()
+    /// Bars of all rows are compared: no rows belong together by their first word.
+    pub fn ungrouped(mut self) -> Self {
+        self.grouped = false;
+        self
     }
 
     /// Says something below it.

@@ -7,12 +7,14 @@ use anyhow::{Context, Result};
 use super::table::{Row, Table};
 use super::{Report, view};
 
-/// Prints tables, checks, and how it ended. A reader that went away (`| head`) is no error.
+/// Prints tables, checks, how it ended, and `pages`: where else it stands. A reader that went away (`| head`) is no error.
 ///
 /// # Errors
 /// When standard output cannot be written.
-pub fn print(report: &Report) -> Result<()> {
-    match io::stdout().write_all(whole(report).as_bytes()) {
+pub fn print(report: &Report, pages: &str) -> Result<()> {
+    let text = whole(report) + pages;
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             Err(error).context("cannot write to standard output")
         }
@@ -87,6 +89,7 @@ mod tests {
             title: String::new(),
             head: ["who", "exits"].map(str::to_owned).into(),
             words: 1,
+            grouped: false,
             rows: [["a", "5"], ["stock", "12345678"]]
                 .map(|cells| Row {
                     cells: cells.map(str::to_owned).into(),

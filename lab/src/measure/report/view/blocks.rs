@@ -86,7 +86,7 @@ fn of_group(report: &Report, group: &str, way: &str) -> Option<Table> {
             table.row(cells, Some(cost.user_exits));
         }
     }
-    let table = table.note("new pages: exits in which the host gives memory that the guest touches for the first time. In which phase that happens is chance, and differs by kernel; where there are many, the phase takes longer.");
+    let table = table.note("new pages: exits in which KVM maps memory, most when the guest touches a page for the first time. Every kernel pays them, but not always in the same phase: where one has many more than another, its phase takes longer by that. vmcall runs on another host kernel, whose speed differs a little.");
     Some(table.note(if report.exact {
         "The same data is moved, so how many times less time is the ratio of throughput. A switch between guest and host counts as one instruction here; on hardware it costs some thousand cycles, so there fewer exits save more time."
     } else {
@@ -98,7 +98,7 @@ fn of_group(report: &Report, group: &str, way: &str) -> Option<Table> {
 pub fn remains(report: &Report) -> Table {
     let mut head: Vec<&str> = vec!["exits", "interrupts"];
     head.extend(Class::ALL.map(Class::title));
-    head.push("in KVM");
+    head.extend(["I/O in KVM", "other in KVM"]);
     let mut table = Table::new(
         "What the exits of one command are for, and what remains",
         &["phase", "variant"],
@@ -120,8 +120,13 @@ pub fn remains(report: &Report) -> Table {
             let mut cells = vec![name.to_owned(), run.variant.clone()];
             cells.extend([cost.exits, cost.interrupts].map(|n| each(n, commands)));
             cells.extend(Class::ALL.map(|class| each(cost.class(class), commands)));
-            let told = cost.interrupts + cost.classes.values().sum::<u64>();
-            cells.push(each(cost.exits.saturating_sub(told), commands));
+            let classes: u64 = cost.classes.values().sum();
+            let left = cost.io_and_hypercalls() + cost.class(Class::Mmio);
+            let io = left.saturating_sub(classes);
+            cells.push(each(io, commands));
+            // Nothing is known if one of these is counted twice.
+            let rest = cost.exits.checked_sub(cost.interrupts + classes + io);
+            cells.push(rest.map_or("-".to_owned(), |rest| each(rest, commands)));
             // Bars are whole numbers, and averages need not be.
             table.row(cells, (cost.exits * 100).checked_div(commands));
         }
@@ -129,12 +134,13 @@ pub fn remains(report: &Report) -> Table {
     // By phase, so that variants stand below each other.
     table.rows.sort_by(|a, b| b.cells[0].cmp(&a.cells[0]));
     table
-        .note("Averages over the commands of a phase; from the task file on these are exits to user space, but for the last column.")
+        .note("Averages over the commands of a phase; from the task file on these are exits to user space, but for the last two columns.")
         .note("task file: with batches, the drive is selected before the registers, and the command is written after them. A driver that remembers which drive is selected would save the one; by PIO the other could join the batch.")
         .note("data port: written, a word is an exit, unless it is in a batch; read, a sector is one.")
         .note("status: the driver waits for the device, or acknowledges its interrupt; a batch cannot hold a wait yet (poll-until entries are reserved for it).")
         .note("bus master: the start and stop of a transfer are read-modify-write, whose value the guest needs; both could be one exit with a driver that remembers the register.")
-        .note("in KVM: the rest, which KVM handles by itself: the guest halts while it waits, acknowledges an interrupt, or touches new pages of memory.")
+        .note("I/O in KVM: port accesses that do not go on to user space: a string instruction once more, when nothing is left of it, and writes that a zone collects.")
+        .note("other in KVM: the rest, which KVM handles by itself: new pages of memory, the interrupt controllers, halts.")
         .note("interrupts: KVM takes one of the host's, or lets one into the guest; a device with queues (virtio) raises one for many commands.")
 }
 

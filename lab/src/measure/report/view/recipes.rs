@@ -1,7 +1,7 @@
 //! Each recipe by itself, on the phase that shows it.
 
 use super::super::table::{Table, number, times};
-use super::LESS;
+use super::{CHOSEN, LESS};
 use crate::measure::figures::Class;
 use crate::measure::report::{PhaseReport, Report};
 
@@ -22,7 +22,7 @@ struct Shown {
     count: Count,
 }
 
-const SHOWN: [Shown; 17] = [
+const SHOWN: [Shown; 16] = [
     Shown {
         recipe: "libata-taskfile",
         before: STOCK,
@@ -114,15 +114,6 @@ const SHOWN: [Shown; 17] = [
         count: |phase| phase.counter("halt_exits"),
     },
     Shown {
-        recipe: "kvm-hypercall",
-        before: "legacy-stock",
-        after: "legacy-batches-vmcall",
-        workload: "commands",
-        phase: "write-sector",
-        what: "port accesses and hypercalls",
-        count: |phase| phase.cost.io_and_hypercalls(),
-    },
-    Shown {
         recipe: "flush-reads",
         before: "qemu-rtl8139-stock",
         after: "qemu-rtl8139-flush-reads",
@@ -206,6 +197,8 @@ pub fn table(report: &Report) -> Table {
         }
     }
     table
-        .note("all: none is left. Idle guests and 32-bit boots take their time whatever they do.")
-        .note("Not here: ide-taskfile, ide-tf-load and ide-pio-data are for drivers that kernels have to 5.13, napi-8139too for a chip that QEMU has not, napi-kconfig and io-generic for drivers that no guest here has; pmtmr-verify changes 32-bit kernels alone, so guests with all recipes show nothing of it.")
+        .note("all: none is left. Idle guests and 32-bit boots take their time whatever they do. vpit-rate is a patch for the host's kernel, clock-hz is shown by its option alone.")
+        .note(CHOSEN)
+        .note("Not here: kvm-hypercall, a patch for the host's kernel, which gives batches a hypercall of their own and saves no exit that a tunnel does not (the rows of vmcall show it); ide-taskfile, ide-tf-load and ide-pio-data, whose drivers are gone since 5.14; napi-8139too, for a chip that QEMU has not; napi-kconfig and io-generic, for drivers that no guest here has.")
+        .note("pmtmr-verify changes 32-bit kernels alone: guests with all recipes have 64 bits and show nothing of it.")
 }
