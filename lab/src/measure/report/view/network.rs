@@ -44,5 +44,5 @@ pub fn table(report: &Report) -> Table {
     }
     table
         .note("The guest's marks go through a serial port, and are in it: the same in each variant. Linux has improved NAPI since the paper's 2.6.27.")
-        .note("A connection is made before its phase, and the guest has 16 MiB of room for what it receives, so that nothing waits for QEMU's timers. The server is in the machine of the VMM: that it sends the data or sums them is in the time, the same in each variant.")
+        .note("A connection is made before its phase, and the guest has 16 MiB of room for what it receives, so that nothing waits for QEMU's timers. The server is in the machine of the VMM: that it makes the data or sums them is in the time, the same in each variant.")
 }
