@@ -27,7 +27,7 @@ const POLLS: u64 = 100;
 
 /// Without the check the boot has fewer port accesses.
 fn rate_check(report: &Report) -> Option<Check> {
-    let boot = |variant| Some(&report.run(variant, "boot")?.phase("boot")?.cost);
+    let boot = |variant| report.cost(variant, "boot", "boot");
     let (before, after) = (boot("i386-stock")?, boot("i386-pmtmr-verify")?);
     let seen = format!(
         "{} port accesses that left the guest, then {}",
@@ -40,7 +40,7 @@ fn rate_check(report: &Report) -> Option<Check> {
 
 /// A clock of a chip that Linux distrusts is read three times, and more often where the order is wrong.
 fn one_read(report: &Report) -> Option<Check> {
-    let reads = |variant| Some(report.run(variant, "idle")?.phase("idle")?.pm_timer());
+    let reads = |variant| Some(report.phase(variant, "idle", "idle")?.pm_timer());
     let (before, after) = (reads("pmtimer-stock")?, reads("pmtimer-pmtmr-read")?);
     let holds = after > 0 && before * 2 > after * 5;
     let name = "the PM timer is read once and not three times";
@@ -50,7 +50,7 @@ fn one_read(report: &Report) -> Option<Check> {
 
 /// A PIT that is set anew for each tick is not waited for.
 fn no_delay(report: &Report) -> Option<Check> {
-    let delays = |variant| Some(report.run(variant, "idle")?.phase("idle")?.delays());
+    let delays = |variant| Some(report.phase(variant, "idle", "idle")?.delays());
     let (before, after) = (delays("oneshot-stock")?, delays("oneshot-io-delay")?);
     let name = "no delay at port 0x80";
     let seen = format!("{before} writes to it by an idle guest, then {after}");
@@ -64,11 +64,7 @@ fn no_delay(report: &Report) -> Option<Check> {
 
 /// One command: its registers, and by PIO its first sector, are one exit each now.
 fn command(report: &Report, stock: &str, ours: &str, phase: &str, registers: usize) -> Vec<Check> {
-    let place = |variant| {
-        report
-            .run(variant, "commands")
-            .and_then(|run| run.phase(phase))
-    };
+    let place = |variant| report.phase(variant, "commands", phase);
     let (Some(before), Some(after)) = (place(stock), place(ours)) else {
         return Vec::new();
     };

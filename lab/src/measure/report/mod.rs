@@ -93,9 +93,14 @@ impl Report {
         self.runs.iter().find(wanted)
     }
 
+    /// A phase of a variant and a workload.
+    pub fn phase(&self, variant: &str, workload: &str, phase: &str) -> Option<&PhaseReport> {
+        self.run(variant, workload)?.phase(phase)
+    }
+
     /// What a phase cost.
     pub fn cost(&self, variant: &str, workload: &str, phase: &str) -> Option<&Cost> {
-        Some(&self.run(variant, workload)?.phase(phase)?.cost)
+        Some(&self.phase(variant, workload, phase)?.cost)
     }
 }
 

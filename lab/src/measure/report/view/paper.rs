@@ -49,27 +49,15 @@ pub fn table(report: &Report) -> Table {
         "the PM timer's rate is not checked",
         "i386-pmtmr-verify",
         "block-write throughput rose somewhat",
-        both().map(|(before, after)| {
-            format!(
-                "{} port accesses in a boot, then {}",
-                number(before),
-                number(after)
-            )
-        }),
+        both().map(|(before, after)| then("port accesses in a boot", before, after)),
     );
-    let reads = |variant| Some(report.run(variant, "idle")?.phase("idle")?.pm_timer());
+    let reads = |variant| Some(report.phase(variant, "idle", "idle")?.pm_timer());
     let both = || Some((reads("pmtimer-stock")?, reads("pmtimer-pmtmr-read")?));
     add(
         "the PM timer is read once",
         "pmtimer-pmtmr-read",
         "acpi_pm_read is a hot function",
-        both().map(|(before, after)| {
-            format!(
-                "{} reads by an idle guest, then {}",
-                number(before),
-                number(after)
-            )
-        }),
+        both().map(|(before, after)| then("reads by an idle guest", before, after)),
     );
     let ours = "piix3-elevator-noop-doorbell";
     for (what, paper, phase) in [
@@ -104,7 +92,7 @@ pub fn table(report: &Report) -> Table {
 
 /// The registers alone: what else the command does is shown with the commands.
 fn registers(report: &Report) -> Option<String> {
-    let find = |variant: &str| report.run(variant, "commands")?.phase("write-far");
+    let find = |variant: &str| report.phase(variant, "commands", "write-far");
     let (before, after) = (find("piix3-stock")?, find("piix3-batches-doorbell")?);
     let batches = after.cost.batches.get(&11).copied().unwrap_or_default();
     Some(format!(
@@ -133,9 +121,11 @@ fn gain(
     let before = report.cost(before, workload, phase)?;
     let after = report.cost(after, workload, phase)?;
     let time = ratio(before.nanoseconds, after.nanoseconds)?;
-    Some(format!(
-        "{time:.2} times less time; {} exits, then {}",
-        number(before.exits),
-        number(after.exits)
-    ))
+    let exits = then("exits", before.exits, after.exits);
+    Some(format!("{time:.2} times less time; {exits}"))
+}
+
+/// What became of a count.
+fn then(what: &str, before: u64, after: u64) -> String {
+    format!("{} {what}, then {}", number(before), number(after))
 }

@@ -10,25 +10,33 @@ pub const STOCK: &str = "piix3-small-stock";
 
 type Count = fn(&PhaseReport) -> u64;
 
-/// A phase of two runs that shows a recipe.
+/// Phases of two runs that show a recipe.
 struct Shown {
     recipe: &'static str,
     /// Variants without and with it.
     before: &'static str,
     after: &'static str,
     workload: &'static str,
-    phase: &'static str,
+    phases: &'static [&'static str],
     what: &'static str,
     count: Count,
 }
 
-const SHOWN: [Shown; 16] = [
+fn user_exits(phase: &PhaseReport) -> u64 {
+    phase.cost.user_exits
+}
+
+fn halts(phase: &PhaseReport) -> u64 {
+    phase.counter("halt_exits")
+}
+
+const SHOWN: [Shown; 12] = [
     Shown {
         recipe: "libata-taskfile",
         before: STOCK,
         after: "piix3-libata-taskfile-doorbell",
         workload: "blocks",
-        phase: "write-direct-4k",
+        phases: &["write-direct-4k"],
         what: "writes of the task file",
         count: |phase| phase.cost.class(Class::TaskFile),
     },
@@ -37,7 +45,7 @@ const SHOWN: [Shown; 16] = [
         before: "legacy-stock",
         after: "legacy-libata-taskfile-doorbell",
         workload: "blocks",
-        phase: "write-direct-4k",
+        phases: &["write-direct-4k"],
         what: "writes of the task file",
         count: |phase| phase.cost.class(Class::TaskFile),
     },
@@ -46,7 +54,7 @@ const SHOWN: [Shown; 16] = [
         before: "legacy-stock",
         after: "legacy-libata-pio-data-doorbell",
         workload: "blocks",
-        phase: "write-direct-4k",
+        phases: &["write-direct-4k"],
         what: "exits of the data port",
         count: |phase| phase.cost.class(Class::Data),
     },
@@ -55,7 +63,7 @@ const SHOWN: [Shown; 16] = [
         before: "i386-stock",
         after: "i386-pmtmr-verify",
         workload: "boot",
-        phase: "boot",
+        phases: &["boot"],
         what: "port accesses, by KVM",
         count: |phase| phase.cost.io_exits,
     },
@@ -64,7 +72,7 @@ const SHOWN: [Shown; 16] = [
         before: "pmtimer-stock",
         after: "pmtimer-pmtmr-read",
         workload: "idle",
-        phase: "idle",
+        phases: &["idle"],
         what: "reads of the PM timer",
         count: PhaseReport::pm_timer,
     },
@@ -73,7 +81,7 @@ const SHOWN: [Shown; 16] = [
         before: "oneshot-stock",
         after: "oneshot-io-delay",
         workload: "idle",
-        phase: "idle",
+        phases: &["idle"],
         what: "writes to port 0x80",
         count: PhaseReport::delays,
     },
@@ -82,90 +90,54 @@ const SHOWN: [Shown; 16] = [
         before: STOCK,
         after: "piix3-elevator-noop-doorbell",
         workload: "blocks",
-        phase: "write-buffered-4k",
+        phases: &["write-buffered-4k", "read-buffered-4k"],
         what: "exits to user space",
-        count: |phase| phase.cost.user_exits,
-    },
-    Shown {
-        recipe: "elevator-noop",
-        before: STOCK,
-        after: "piix3-elevator-noop-doorbell",
-        workload: "blocks",
-        phase: "read-buffered-4k",
-        what: "exits to user space",
-        count: |phase| phase.cost.user_exits,
+        count: user_exits,
     },
     Shown {
         recipe: "clock-hz",
         before: "piix3-stock",
         after: "piix3-hz-100-off",
         workload: "idle",
-        phase: "idle",
+        phases: &["idle"],
         what: "times that the guest halts",
-        count: |phase| phase.counter("halt_exits"),
+        count: halts,
     },
     Shown {
         recipe: "vpit-rate",
         before: "pit-0",
         after: "pit-100",
         workload: "idle",
-        phase: "idle",
+        phases: &["idle"],
         what: "times that the guest halts",
-        count: |phase| phase.counter("halt_exits"),
+        count: halts,
     },
     Shown {
         recipe: "flush-reads",
         before: "qemu-rtl8139-stock",
         after: "qemu-rtl8139-flush-reads",
         workload: "network",
-        phase: "receive",
+        phases: &["receive", "send"],
         what: "exits to user space",
-        count: |phase| phase.cost.user_exits,
-    },
-    Shown {
-        recipe: "flush-reads",
-        before: "qemu-rtl8139-stock",
-        after: "qemu-rtl8139-flush-reads",
-        workload: "network",
-        phase: "send",
-        what: "exits to user space",
-        count: |phase| phase.cost.user_exits,
+        count: user_exits,
     },
     Shown {
         recipe: "napi-8139cp",
         before: "qemu-rtl8139-stock",
         after: "qemu-rtl8139-napi-8139cp",
         workload: "network",
-        phase: "receive",
+        phases: &["receive", "send"],
         what: "exits to user space",
-        count: |phase| phase.cost.user_exits,
-    },
-    Shown {
-        recipe: "napi-8139cp",
-        before: "qemu-rtl8139-stock",
-        after: "qemu-rtl8139-napi-8139cp",
-        workload: "network",
-        phase: "send",
-        what: "exits to user space",
-        count: |phase| phase.cost.user_exits,
+        count: user_exits,
     },
     Shown {
         recipe: "napi-e1000",
         before: "qemu-e1000-stock",
         after: "qemu-e1000-napi-e1000",
         workload: "network",
-        phase: "receive",
+        phases: &["receive", "send"],
         what: "exits to user space",
-        count: |phase| phase.cost.user_exits,
-    },
-    Shown {
-        recipe: "napi-e1000",
-        before: "qemu-e1000-stock",
-        after: "qemu-e1000-napi-e1000",
-        workload: "network",
-        phase: "send",
-        what: "exits to user space",
-        count: |phase| phase.cost.user_exits,
+        count: user_exits,
     },
 ];
 
@@ -183,10 +155,13 @@ pub fn table(report: &Report) -> Table {
         ],
     );
     for shown in SHOWN {
-        let find = |variant: &str| report.run(variant, shown.workload)?.phase(shown.phase);
-        if let (Some(before), Some(after)) = (find(shown.before), find(shown.after)) {
+        for name in shown.phases {
+            let find = |variant| report.phase(variant, shown.workload, name);
+            let (Some(before), Some(after)) = (find(shown.before), find(shown.after)) else {
+                continue;
+            };
             let counted = [before, after].map(shown.count);
-            let mut cells: Vec<String> = [shown.recipe, shown.after, shown.phase, shown.what]
+            let mut cells: Vec<String> = [shown.recipe, shown.after, name, shown.what]
                 .map(str::to_owned)
                 .into();
             cells.extend(counted.map(number));
