@@ -89,10 +89,10 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
     runs.retain(|run| !(direct && run.again));
     if !options.only.is_empty() {
         let names: Vec<String> = runs.iter().map(|run| run.name()).collect();
-        runs.retain(|run| options.only.iter().any(|part| run.name().contains(part)));
+        let is_wanted = |name: &String| options.only.iter().any(|part| name.contains(part));
+        runs.retain(|run| is_wanted(&run.name()));
         if runs.is_empty() {
             let mut others = plan::full(!direct).into_iter().map(|run| run.name());
-            let is_wanted = |name: &String| options.only.iter().any(|part| name.contains(part));
             let more = match others.find(is_wanted) {
                 Some(name) => format!("; {name} is among those {}", missing(options)),
                 None => String::new(),
@@ -105,7 +105,7 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
         }
     }
     // What cannot be used is said now, and not after an hour of work.
-    if direct && !kvm_host::has_hardware() {
+    if options.place == Place::Direct && !kvm_host::has_hardware() {
         bail!(
             "guests cannot run here: this machine's processor has no vmx or svm, or /dev/kvm cannot be opened; --place nested does without"
         );

@@ -404,12 +404,15 @@ pub fn full(hosts: bool) -> Vec<Run> {
         variant.parameters = PERIODIC;
         add(&variant, Idle(5));
     }
+    let ticking = |what: &str, guest: Guest, parameters| Variant {
+        name: format!("{what}-{}", guest.name()),
+        parameters,
+        ..xkvm(Piix3, guest, "off", Host::Stock)
+    };
     // The PM timer as the clock, of a revision that Linux distrusts.
     const PM_TIMER: &str = "nohz=off highres=off clocksource=acpi_pm";
     for guest in [Guest::Stock, Guest::Only("pmtmr-read")] {
-        let mut variant = xkvm(Piix3, guest, "off", Host::Stock);
-        variant.name = format!("pmtimer-{}", guest.name());
-        variant.parameters = PM_TIMER;
+        let mut variant = ticking("pmtimer", guest, PM_TIMER);
         if let Vmm::Xkvm { pm_revision, .. } = &mut variant.vmm {
             *pm_revision = Some(2);
         }
@@ -418,10 +421,7 @@ pub fn full(hosts: bool) -> Vec<Run> {
     // The PIT set anew for each tick, by a guest that does not ask what KVM can do: KVM tells those that do that no delay is needed.
     const ONE_SHOT: &str = "nohz=off nolapic_timer lapic=notscdeadline nopv";
     for guest in [Guest::Stock, Guest::Only("io-delay")] {
-        let mut variant = xkvm(Piix3, guest, "off", Host::Stock);
-        variant.name = format!("oneshot-{}", guest.name());
-        variant.parameters = ONE_SHOT;
-        add(&variant, Idle(5));
+        add(&ticking("oneshot", guest, ONE_SHOT), Idle(5));
     }
     if hosts {
         for pit_max_hz in [0, 100] {
