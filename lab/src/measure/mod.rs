@@ -19,14 +19,13 @@ use xkvm_host::exits::Symbols;
 
 use crate::Lab;
 use crate::boot::ram_disk;
-use crate::busybox;
 use crate::check::Check;
 use crate::kernel::tree::Source;
 use crate::kvm_host::{self, Job};
 use crate::run::quoted;
-use crate::vmm;
+use crate::together::together;
 use bars::Bars;
-use prepare::{digits, guests, hash, places, sector, task};
+use prepare::{Inputs, digits, guests, places, programs, task};
 use report::Report;
 use summary::summary;
 
@@ -142,32 +141,20 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
             .with_context(|| format!("cannot write to {}", folder.display()))?;
     }
 
-    let mut inputs = BTreeMap::new();
-    let xkvm = vmm::xkvm(lab)?;
-    inputs.insert("xkvm".to_owned(), hash(&xkvm)?);
-    let sector = sector(lab)?;
-    inputs.insert("sector".to_owned(), hash(&sector)?);
-    let mut busyboxes = BTreeMap::new();
-    for run in &runs {
-        let arch = run.variant.guest.arch();
-        if busyboxes.contains_key(&arch) {
-            continue;
-        }
-        let busybox = busybox::get(lab, arch)?;
-        let name = format!("busybox {}", arch.name());
-        inputs.insert(name, digits(&busybox::read(&busybox)?));
-        busyboxes.insert(arch, busybox);
-    }
-    inputs.insert("scripts".to_owned(), kvm_host::scripts());
-    let guests = guests(lab, &source, &runs, &mut inputs)?;
-    let places = places(
-        lab,
-        host.as_ref(),
-        &runs,
-        direct,
-        options.fresh,
-        &mut inputs,
+    let mut inputs = Inputs::new();
+    let (mut of_guests, mut of_places) = (Inputs::new(), Inputs::new());
+    let (places, guests, programs) = together(
+        &lab.interrupt,
+        || {
+            let host = host.as_ref();
+            places(lab, host, &runs, direct, options.fresh, &mut of_places)
+        },
+        || guests(lab, &source, &runs, options.quick, &mut of_guests),
+        || programs(lab, &runs, &mut inputs),
     )?;
+    inputs.append(&mut of_guests);
+    inputs.append(&mut of_places);
+    inputs.insert("scripts".to_owned(), kvm_host::scripts());
 
     // They are big, and made again in no time.
     let initrds = tempfile::tempdir_in(lab.logs.folder()).context("cannot make a folder")?;
@@ -176,9 +163,9 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
         let guest = guests.get(&run.variant.guest).context("no such guest")?;
         let initrd = initrds.path().join(run.variant.guest.name());
         if !initrd.exists() {
-            let busybox = busyboxes.get(&run.variant.guest.arch());
+            let busybox = programs.busyboxes.get(&run.variant.guest.arch());
             let mut disk = ram_disk(guest, busybox.context("no such busybox")?)?;
-            disk.copy("lab/sector", &sector, 0o755)?;
+            disk.copy("lab/sector", &programs.sector, 0o755)?;
             fs::write(&initrd, disk.finish()?)
                 .with_context(|| format!("cannot write {}", initrd.display()))?;
         }
@@ -196,7 +183,7 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
             digits(task.asked().as_bytes()),
         );
     }
-    let ended = kvm_host::run(lab, &xkvm, &jobs)?;
+    let ended = kvm_host::run(lab, &programs.xkvm, &jobs)?;
     drop(initrds);
     // One guest that hangs does not take with it what the others have shown.
     let mut checks = Vec::new();
