@@ -3,7 +3,7 @@
 //! Dependencies go one way:
 //!
 //! ```text
-//! cache, run, together -> kernel (tree, series, config, build), busybox, initramfs -> qemu -> boot (is it right?)
+//! cache, run -> kernel (tree, series, config, build), busybox, initramfs -> qemu -> boot (is it right?)
 //!                                                                        -> kvm_host -> measure (what does it save?)
 //! ```
 
@@ -19,7 +19,6 @@ pub mod measure;
 pub mod peer;
 pub mod qemu;
 pub mod run;
-pub mod together;
 pub mod vmm;
 
 use std::path::Path;
@@ -36,7 +35,7 @@ pub struct Lab {
     pub cache: Cache,
     /// The logs of this run.
     pub logs: Logs,
-    /// Set by Ctrl-C, and when something fails that others are of no use without.
+    /// Set by Ctrl-C.
     pub interrupt: Interrupt,
 }
 

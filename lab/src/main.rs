@@ -191,7 +191,7 @@ fn with_lab(cache: Option<&Path>, work: impl FnOnce(&Lab) -> Result<bool>) -> Re
     let lab = Lab::open(cache)?;
     work(&lab).map_err(|error| {
         let told = error.to_string().starts_with("interrupted");
-        match lab.interrupt.is_from_user() && !told {
+        match lab.interrupt.is_set() && !told {
             true => error.context("interrupted"),
             false => error,
         }

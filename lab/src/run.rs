@@ -18,12 +18,9 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// How many lines of a failing step's log are shown, at most.
 const TAIL: usize = 30;
 
-/// Whether what is at work is to end: the user wants to stop, or it is of no use any more.
+/// Whether the user wants to stop.
 #[derive(Debug, Clone, Default)]
-pub struct Interrupt {
-    signal: Arc<AtomicBool>,
-    given_up: Arc<AtomicBool>,
-}
+pub struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
     /// From now on SIGINT, SIGTERM and SIGHUP end the step at work, and with it the run.
@@ -31,28 +28,18 @@ impl Interrupt {
     /// # Errors
     /// When the signals cannot be caught.
     pub fn catch() -> Result<Self> {
-        let interrupt = Self::default();
+        let flag = Arc::new(AtomicBool::new(false));
         use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
         for signal in [SIGINT, SIGTERM, SIGHUP] {
-            signal_hook::flag::register(signal, Arc::clone(&interrupt.signal))
+            signal_hook::flag::register(signal, Arc::clone(&flag))
                 .context("cannot catch signals")?;
         }
-        Ok(interrupt)
+        Ok(Self(flag))
     }
 
     /// Whether a signal has come.
-    pub fn is_from_user(&self) -> bool {
-        self.signal.load(Ordering::Relaxed)
-    }
-
-    /// Ends what is at work, as something else has failed.
-    pub fn give_up(&self) {
-        self.given_up.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether what is at work is to end.
     pub fn is_set(&self) -> bool {
-        self.is_from_user() || self.given_up.load(Ordering::Relaxed)
+        self.0.load(Ordering::Relaxed)
     }
 }
 
@@ -433,7 +420,7 @@ mod tests {
     fn an_interrupt_ends_the_step() {
         let folder = tempfile::tempdir().unwrap();
         let interrupt = Interrupt::default();
-        interrupt.signal.store(true, Ordering::Relaxed);
+        interrupt.0.store(true, Ordering::Relaxed);
         let begun = Instant::now();
         let log = folder.path().join("log");
         let limit = Duration::from_secs(100);

@@ -23,7 +23,6 @@ use crate::check::Check;
 use crate::kernel::tree::Source;
 use crate::kvm_host::{self, Job};
 use crate::run::quoted;
-use crate::together::together;
 use bars::Bars;
 use prepare::{Inputs, digits, guests, places, programs, task};
 use report::Report;
@@ -142,18 +141,16 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
     }
 
     let mut inputs = Inputs::new();
-    let (mut of_guests, mut of_places) = (Inputs::new(), Inputs::new());
-    let (places, guests, programs) = together(
-        &lab.interrupt,
-        || {
-            let host = host.as_ref();
-            places(lab, host, &runs, direct, options.fresh, &mut of_places)
-        },
-        || guests(lab, &source, &runs, options.quick, &mut of_guests),
-        || programs(lab, &runs, &mut inputs),
+    let programs = programs(lab, &runs, &mut inputs)?;
+    let guests = guests(lab, &source, &runs, options.quick, &mut inputs)?;
+    let places = places(
+        lab,
+        host.as_ref(),
+        &runs,
+        direct,
+        options.fresh,
+        &mut inputs,
     )?;
-    inputs.append(&mut of_guests);
-    inputs.append(&mut of_places);
     inputs.insert("scripts".to_owned(), kvm_host::scripts());
 
     // They are big, and made again in no time.

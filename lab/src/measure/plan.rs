@@ -331,7 +331,6 @@ pub fn quick(hosts: bool) -> Vec<Run> {
         Commands,
         true,
     );
-    add(zone(Legacy), Commands, false);
     add(
         xkvm(Legacy, Guest::Batches, "tunnel", Host::Stock),
         Commands,
@@ -359,6 +358,7 @@ pub fn full(hosts: bool) -> Vec<Run> {
             again: false,
         });
     };
+    add(&zone(Legacy), Commands);
     const DMA: u32 = 4 << 10;
     // A MiB by stock PIO is half a million exits.
     const PIO: u32 = 256;

@@ -83,7 +83,7 @@ pub fn guests(
     for (guest, kernel) in &mut kernels {
         let name = guest.name();
         let (fragments, profile): (&[&str], _) = match (guest.arch(), quick) {
-            (Arch::X86_64, true) => (&["guest"], "least"),
+            (Arch::X86_64, true) => (&["guest", "least"], "least"),
             (Arch::X86_64, false) => (&["guest", "storage", "net"], "plain"),
             (Arch::I386, _) => (&["guest", "storage", "net", "i386"], "plain-i386"),
         };
