@@ -73,7 +73,7 @@ pub struct Job {
 
 /// How often a guest is tried in a machine of QEMU's. QEMU's SVM now and then delivers an interrupt twice, and a guest that holds the
 /// lock of that interrupt waits for itself; as everything repeats, it would do so each time.
-const TRIES: usize = 3;
+const TRIES: usize = 5;
 
 /// Runs jobs, as many at a time as this machine has processors (on hardware KVM, where time is measured, one); results in the order of
 /// the jobs. What each guest leaves is kept among the logs as it ends, too. A guest that did not end well is an error among the results.
