@@ -167,7 +167,8 @@ impl Make<'_> {
     }
 
     fn run(&self, name: &str, arguments: &[&str]) -> Result<()> {
-        let jobs = std::thread::available_parallelism().map_or(1, usize::from);
+        // One more than there are processors, for when one waits for the disk.
+        let jobs = std::thread::available_parallelism().map_or(1, usize::from) + 1;
         let mut command = Command::new("make");
         command.current_dir(&self.source);
         command.arg(format!("-j{jobs}"));

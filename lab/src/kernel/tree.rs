@@ -1,6 +1,5 @@
 //! The user's kernel tree, which is only read, and the lab's own copy of it.
 
-use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
@@ -97,25 +96,26 @@ fn clone(
     from: &Path,
     to: &Path,
     files: &[PathBuf],
-    copy: impl Fn(&Path, &Path) -> io::Result<()> + Sync,
+    copy: impl Fn(&Path, &Path) -> io::Result<()>,
 ) -> Result<()> {
-    // Sorted, a folder's files may stand before and after those of folders in it.
-    let folders: BTreeSet<&Path> = files.iter().filter_map(|path| path.parent()).collect();
-    for folder in folders {
-        let folder = to.join(folder);
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    }
-    files.par_iter().try_for_each(|path| {
+    let mut made = None;
+    for path in files {
         let (source, target) = (from.join(path), to.join(path));
-        let one = || {
+        let mut one = || {
+            if made != path.parent() {
+                fs::create_dir_all(target.parent().unwrap_or(to))?;
+                made = path.parent();
+            }
             if source.is_symlink() {
                 symlink(fs::read_link(&source)?, &target)
             } else {
                 copy(&source, &target)
             }
         };
-        one().with_context(|| format!("cannot copy {} to {}", source.display(), target.display()))
-    })
+        one()
+            .with_context(|| format!("cannot copy {} to {}", source.display(), target.display()))?;
+    }
+    Ok(())
 }
 
 /// A second copy of the whole folder `from`, of hard links: whoever changes a file must replace it.
