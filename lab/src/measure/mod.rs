@@ -142,6 +142,7 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
 
     let mut inputs = Inputs::new();
     let programs = programs(lab, &runs, &mut inputs)?;
+    inputs.insert("scripts".to_owned(), kvm_host::scripts());
     let guests = guests(lab, &source, &runs, options.quick, &mut inputs)?;
     let places = places(
         lab,
@@ -151,7 +152,6 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
         options.fresh,
         &mut inputs,
     )?;
-    inputs.insert("scripts".to_owned(), kvm_host::scripts());
 
     // They are big, and made again in no time.
     let initrds = tempfile::tempdir_in(lab.logs.folder()).context("cannot make a folder")?;

@@ -296,52 +296,32 @@ const PATCHED: Host = Host::Patched { pit_max_hz: 0 };
 
 /// What CI runs: it shows each promise once, and takes minutes. Without the tree of a host kernel, no host is built.
 pub fn quick(hosts: bool) -> Vec<Run> {
-    let mut runs = Vec::new();
-    let mut add = |variant: Variant, workload, again| {
-        runs.push(Run {
-            variant,
-            workload,
-            again,
-        });
-    };
     use {Bus::*, Workload::*};
-    // The longest first: so at the end no processor waits long for another.
     const KIB: u32 = 1024;
-    add(
-        xkvm(Piix3, Guest::Stock, "off", Host::Stock),
-        Blocks(KIB),
-        false,
-    );
-    add(
-        xkvm(Piix3, Guest::Batches, "doorbell", Host::Stock),
-        Blocks(KIB),
-        false,
-    );
-    for bus in [Legacy, Piix3] {
-        add(xkvm(bus, Guest::Stock, "off", Host::Stock), Commands, false);
-        add(
-            xkvm(bus, Guest::Batches, "doorbell", Host::Stock),
-            Commands,
-            false,
-        );
-    }
-    // With interrupts of the disk, which come when the time has come: the harder one to repeat.
-    add(
-        xkvm(Piix3, Guest::Batches, "doorbell", Host::Stock),
-        Commands,
-        true,
-    );
-    add(
-        xkvm(Legacy, Guest::Batches, "tunnel", Host::Stock),
-        Commands,
-        false,
-    );
+    let one = |bus, guest, transport, host, workload| Run {
+        variant: xkvm(bus, guest, transport, host),
+        workload,
+        again: false,
+    };
+    let stock = |bus, workload| one(bus, Guest::Stock, "off", Host::Stock, workload);
+    let ours = |bus, workload| one(bus, Guest::Batches, "doorbell", Host::Stock, workload);
+    let mut runs = vec![
+        // The longest first: so at the end no processor waits long for another.
+        stock(Piix3, Blocks(KIB)),
+        ours(Piix3, Blocks(KIB)),
+        stock(Legacy, Commands),
+        ours(Legacy, Commands),
+        stock(Piix3, Commands),
+        ours(Piix3, Commands),
+        // With interrupts of the disk, which come when the time has come: the harder one to repeat.
+        Run {
+            again: true,
+            ..ours(Piix3, Commands)
+        },
+        one(Legacy, Guest::Batches, "tunnel", Host::Stock, Commands),
+    ];
     if hosts {
-        add(
-            xkvm(Legacy, Guest::Batches, "vmcall", PATCHED),
-            Commands,
-            false,
-        );
+        runs.push(one(Legacy, Guest::Batches, "vmcall", PATCHED, Commands));
     }
     runs
 }
