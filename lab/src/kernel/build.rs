@@ -167,8 +167,7 @@ impl Make<'_> {
     }
 
     fn run(&self, name: &str, arguments: &[&str]) -> Result<()> {
-        // One more than there are processors, for when one waits for the disk.
-        let jobs = std::thread::available_parallelism().map_or(1, usize::from) + 1;
+        let jobs = std::thread::available_parallelism().map_or(1, usize::from);
         let mut command = Command::new("make");
         command.current_dir(&self.source);
         command.arg(format!("-j{jobs}"));
