@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail};
 use walkdir::WalkDir;
 
 use super::config::Config;
+use super::patches;
 use super::tree;
 use super::{Arch, Spec};
 use crate::Lab;
@@ -112,37 +113,19 @@ impl Make<'_> {
             restore(pristine, &self.source, path)
                 .with_context(|| format!("cannot restore {path}"))?;
         }
-        let touched = touched(&self.spec.series.patches);
-        fs::write(
-            &list,
-            touched.iter().map(|p| format!("{p}\n")).collect::<String>(),
-        )
-        .with_context(|| format!("cannot write {}", list.display()))?;
+        let touched = patches::touched(&self.spec.series.patches);
+        let lines = touched.iter().map(|path| format!("{}\n", path.display()));
+        fs::write(&list, lines.collect::<String>())
+            .with_context(|| format!("cannot write {}", list.display()))?;
         if self.spec.series.is_empty() {
             return Ok(());
         }
-        let folder = self.source.with_file_name("patches");
-        if folder.exists() {
-            fs::remove_dir_all(&folder).context("cannot delete the patches of an earlier run")?;
-        }
-        fs::create_dir(&folder).context("cannot make a folder for the patches")?;
-        let mut command = Command::new("git");
-        command.current_dir(&self.source);
-        // The cache may lie inside of some repository, which is not meant.
-        command.env(
-            "GIT_CEILING_DIRECTORIES",
-            self.source.parent().unwrap_or(&self.source),
-        );
-        command
-            .env("GIT_CONFIG_GLOBAL", "/dev/null")
-            .env("GIT_CONFIG_NOSYSTEM", "1");
-        command.args(["apply", "--whitespace=nowarn"]);
-        for (name, text) in &self.spec.series.patches {
-            let file = folder.join(name);
-            fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
-            command.arg(file);
-        }
-        self.step(&command, "git-apply", Duration::from_secs(120))
+        patches::apply(
+            self.lab,
+            self.spec.name,
+            &self.spec.series.patches,
+            &self.source,
+        )
     }
 
     fn configure(&self, config: &Config) -> Result<()> {
@@ -167,24 +150,9 @@ impl Make<'_> {
     }
 
     fn run(&self, name: &str, arguments: &[&str]) -> Result<()> {
-        let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-        let mut command = Command::new("make");
-        command.current_dir(&self.source);
-        command.arg(format!("-j{jobs}"));
-        command.arg(format!("O={}", self.output.display()));
-        command.arg(format!("ARCH={}", self.arch.name()));
-        command.args(["CROSS_COMPILE=", "WERROR=0"]);
+        let mut command = make(&self.source, &self.output, self.arch);
         command.args(arguments);
-        // Nothing of the machine or the hour gets into the kernel: the same input makes the same kernel.
-        command.env("KBUILD_BUILD_TIMESTAMP", "2026-01-01");
-        command
-            .env("KBUILD_BUILD_USER", "lab")
-            .env("KBUILD_BUILD_HOST", "lab");
-        command.env("KBUILD_BUILD_VERSION", "1");
-        for name in ["MAKEFLAGS", "MFLAGS", "ARCH", "KCFLAGS", "KBUILD_OUTPUT"] {
-            command.env_remove(name);
-        }
-        self.step(&command, name, TIMEOUT)
+        self.step(&command, name)
     }
 
     /// Keeps what is wanted of the result.
@@ -230,42 +198,55 @@ impl Make<'_> {
         Ok(())
     }
 
-    fn step(&self, command: &Command, name: &str, timeout: Duration) -> Result<()> {
+    fn step(&self, command: &Command, name: &str) -> Result<()> {
         let log = self
             .lab
             .logs
             .file(&format!("{}-{name}.log", self.spec.name));
         let name = format!("{name} of the {} kernel", self.spec.name);
-        step(command, &name, &log, timeout, &self.lab.interrupt).map_err(|error| {
-            // With several jobs, what went wrong may stand far above the end.
-            match compiler_errors(&log) {
-                Some(errors) => failure(&name, &format!("failed:\n{errors}  and at the end"), &log),
-                None => error,
-            }
-        })
+        made(self.lab, command, &name, &log)
     }
+}
+
+/// Make, with as many jobs as there are processors, for a tree whose objects go to `output`.
+pub fn make(source: &Path, output: &Path, arch: Arch) -> Command {
+    let jobs = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut command = Command::new("make");
+    command.current_dir(source);
+    command.arg(format!("-j{jobs}"));
+    command.arg(format!("O={}", output.display()));
+    command.arg(format!("ARCH={}", arch.name()));
+    command.args(["CROSS_COMPILE=", "WERROR=0"]);
+    // Nothing of the machine or the hour gets into the kernel: the same input makes the same kernel.
+    command.env("KBUILD_BUILD_TIMESTAMP", "2026-01-01");
+    command
+        .env("KBUILD_BUILD_USER", "lab")
+        .env("KBUILD_BUILD_HOST", "lab");
+    command.env("KBUILD_BUILD_VERSION", "1");
+    for name in ["MAKEFLAGS", "MFLAGS", "ARCH", "KCFLAGS", "KBUILD_OUTPUT"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Runs such a command; `name` says what it makes.
+///
+/// # Errors
+/// When it fails: what a compiler has said, and the end of the log.
+pub fn made(lab: &Lab, command: &Command, name: &str, log: &Path) -> Result<()> {
+    step(command, name, log, TIMEOUT, &lab.interrupt).map_err(|error| {
+        // With several jobs, what went wrong may stand far above the end.
+        match compiler_errors(log) {
+            Some(errors) => failure(name, &format!("failed:\n{errors}  and at the end"), log),
+            None => error,
+        }
+    })
 }
 
 /// File name of a module in `modules.order`, whose lines name it as .ko or, in newer kernels, as .o.
 fn module_name(line: &str) -> Option<String> {
     let stem = Path::new(line.trim()).file_stem()?.to_str()?;
     Some(format!("{stem}.ko"))
-}
-
-/// Paths that the patches name, from the top of the tree.
-fn touched(patches: &[(String, Vec<u8>)]) -> BTreeSet<String> {
-    let mut paths = BTreeSet::new();
-    for (_, text) in patches {
-        for line in String::from_utf8_lossy(text).lines() {
-            let path = line
-                .strip_prefix("--- a/")
-                .or_else(|| line.strip_prefix("+++ b/"));
-            if let Some(path) = path {
-                paths.insert(path.trim_end().to_owned());
-            }
-        }
-    }
-    paths
 }
 
 /// Puts a file back as it was. It is new by its time: make must see that.
@@ -302,16 +283,6 @@ fn compiler_errors(log: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_files_of_a_patch_are_found() {
-        let patch = "diff --git a/x b/x\n--- a/x/y.c\n+++ b/x/y.c\n@@ -1 +1 @@\n--- /dev/null\n+++ b/new file\n";
-        let touched = touched(&[("0001-x.patch".to_owned(), patch.into())]);
-        assert_eq!(
-            touched.into_iter().collect::<Vec<_>>(),
-            ["new file", "x/y.c"]
-        );
-    }
 
     #[test]
     fn a_restored_file_is_as_it_was_and_young() {

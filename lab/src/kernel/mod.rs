@@ -4,6 +4,7 @@
 pub mod build;
 pub mod config;
 pub mod modules;
+pub mod patches;
 pub mod series;
 pub mod tree;
 
