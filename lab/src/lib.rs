@@ -3,8 +3,8 @@
 //! Dependencies go one way:
 //!
 //! ```text
-//! cache, run -> kernel (tree, series, config, build), busybox, initramfs -> qemu -> boot (is it right?)
-//!                                                                        -> kvm_host -> measure (what does it save?)
+//! cache, run -> kernel (tree, series, config, build), debian, busybox, initramfs -> qemu -> boot (is it right?)
+//!                                                                                -> kvm_host -> measure (what does it save?)
 //! ```
 
 pub mod boot;
@@ -12,6 +12,7 @@ pub mod busybox;
 pub mod cache;
 pub mod check;
 pub mod console;
+pub mod debian;
 pub mod initramfs;
 pub mod kernel;
 pub mod kvm_host;

@@ -89,6 +89,17 @@ impl Source {
             })
         })
     }
+
+    /// Copies the `wanted` files of the tree into another one, over what it has.
+    ///
+    /// # Errors
+    /// When one cannot be copied.
+    pub fn copy_some(&self, to: &Path, wanted: impl Fn(&Path) -> bool) -> Result<()> {
+        let files: Vec<PathBuf> = self.files.iter().filter(|p| wanted(p)).cloned().collect();
+        clone(self.tree.root(), to, &files, |from, to| {
+            fs::copy(from, to).map(|_| ())
+        })
+    }
 }
 
 /// Makes `files` of `from` appear in `to`, each by `copy`.

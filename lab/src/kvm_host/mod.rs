@@ -7,6 +7,7 @@
 mod direct;
 mod folder;
 mod kernel;
+mod modules;
 mod nested;
 mod result;
 mod task;

@@ -144,14 +144,7 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
     let programs = programs(lab, &runs, &mut inputs)?;
     inputs.insert("scripts".to_owned(), kvm_host::scripts());
     let guests = guests(lab, &source, &runs, options.quick, &mut inputs)?;
-    let places = places(
-        lab,
-        host.as_ref(),
-        &runs,
-        direct,
-        options.fresh,
-        &mut inputs,
-    )?;
+    let places = places(lab, host.as_ref(), &runs, options, direct, &mut inputs)?;
 
     // They are big, and made again in no time.
     let initrds = tempfile::tempdir_in(lab.logs.folder()).context("cannot make a folder")?;

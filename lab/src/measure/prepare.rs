@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
+use super::Options;
 use super::plan::{Guest, Host, Run, Workload};
 use crate::Lab;
 use crate::busybox;
@@ -143,8 +144,8 @@ pub fn places(
     lab: &Lab,
     host_source: Option<&Source>,
     runs: &[Run],
+    options: &Options,
     direct: bool,
-    fresh: bool,
     inputs: &mut Inputs,
 ) -> Result<BTreeMap<Host, KvmHost>> {
     let mut places = BTreeMap::new();
@@ -170,7 +171,7 @@ pub fn places(
             (Host::Stock, _) => (HostKernel::debian(lab)?, Vec::new()),
             (Host::Patched { pit_max_hz }, Some(source)) => {
                 if patched.is_none() {
-                    patched = Some(HostKernel::patched(lab, source)?);
+                    patched = Some(patched_host(lab, source, options.quick)?);
                 }
                 let kernel = patched.clone().context("no patched host")?;
                 (kernel, vec![("pit_max_hz", pit_max_hz.to_string())])
@@ -181,16 +182,27 @@ pub fn places(
             Host::Stock => "host stock",
             Host::Patched { .. } => "host patched",
         };
-        let known = format!("{} {}", kernel.name, hash(&kernel.image)?);
-        inputs.insert(name.to_owned(), known);
+        let mut known = vec![kernel.name.clone()];
+        for file in [&kernel.image].into_iter().chain(&kernel.modules) {
+            known.push(hash(file)?);
+        }
+        inputs.insert(name.to_owned(), known.join(" "));
         let place = Nested {
             kernel,
             parameters,
-            fresh,
+            fresh: options.fresh,
         };
         places.insert(host, KvmHost::Nested(place));
     }
     Ok(places)
+}
+
+fn patched_host(lab: &Lab, source: &Source, quick: bool) -> Result<HostKernel> {
+    // A whole kernel takes minutes, and shows the same.
+    if quick && let Some(kernel) = HostKernel::debian_patched(lab, source)? {
+        return Ok(kernel);
+    }
+    HostKernel::built(lab, source)
 }
 
 /// What is run, by a guest with this RAM disk.
