@@ -17,6 +17,7 @@ pub mod initramfs;
 pub mod kernel;
 pub mod kvm_host;
 pub mod measure;
+pub mod output;
 pub mod peer;
 pub mod qemu;
 pub mod run;

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 use guestpatch::recipe::Override;
 use xkvm_lab::Lab;
 use xkvm_lab::boot::{self, Nic, Only};
@@ -12,6 +13,7 @@ use xkvm_lab::cache::Cache;
 use xkvm_lab::kernel::Arch;
 use xkvm_lab::kernel::series::{Choice, Request};
 use xkvm_lab::measure;
+use xkvm_lab::output;
 
 /// Builds kernels without and with guestpatch's series, runs them in virtual machines, and compares.
 #[derive(Parser)]
@@ -35,6 +37,14 @@ enum Command {
     Measure(Measure),
     /// Delete all that is cached.
     Clean,
+    /// Print a completion script for a shell.
+    #[command(after_help = "\
+Example:
+  xkvm-lab completions bash > ~/.local/share/bash-completion/completions/xkvm-lab")]
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
 }
 
 /// Boot the kernel of a tree without and with the series, and use it: network, disk, module, clock.
@@ -89,6 +99,9 @@ struct Boot {
     /// Only one of the two kernels.
     #[arg(long, value_enum, value_name = "KERNEL")]
     only: Option<Only>,
+    /// Print report.json to standard output, and nothing else.
+    #[arg(long)]
+    json: bool,
     /// How long one guest may take.
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u64>,
@@ -108,7 +121,8 @@ struct Measure {
     /// The top folder of the guests' kernel tree.
     #[arg(value_name = "TREE")]
     tree: PathBuf,
-    /// Also build a host kernel with the host series from this tree: for runs by hypercall (vmcall), and with a limit for the PIT.
+    /// Also build a host with the host series from this kernel tree: for runs by hypercall (vmcall), and with a limit for the PIT. With
+    /// --quick only KVM's modules, if it is the source of Debian's own kernel.
     #[arg(long, value_name = "TREE")]
     host_tree: Option<PathBuf>,
     /// Only what shows each promise once.
@@ -126,6 +140,9 @@ struct Measure {
     /// Write report.json and report.html to this folder, too.
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
+    /// Print report.json to standard output, and nothing else.
+    #[arg(long)]
+    json: bool,
     /// Write what is measured to this file, as bars for later runs, when all else holds.
     #[arg(long, value_name = "FILE", requires = "quick")]
     bless: Option<PathBuf>,
@@ -161,6 +178,7 @@ fn run(cli: Cli) -> Result<bool> {
                 arch: args.arch,
                 busybox: args.busybox,
                 only: args.only,
+                json: args.json,
                 timeout: args.timeout,
             };
             with_lab(cli.cache.as_deref(), |lab| boot::run(lab, &options))
@@ -174,14 +192,20 @@ fn run(cli: Cli) -> Result<bool> {
                 place: args.place,
                 fresh: args.fresh,
                 output: args.output,
+                json: args.json,
                 bless: args.bless,
             };
             with_lab(cli.cache.as_deref(), |lab| measure::run(lab, &options))
         }
         Command::Clean => {
             let folder = Cache::clean(cli.cache.as_deref())?;
-            println!("nothing is cached in {} any more", folder.display());
-            Ok(true)
+            let said = format!("nothing is cached in {} any more\n", folder.display());
+            output::print(&said).map(|()| true)
+        }
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "xkvm-lab", &mut script);
+            output::print(&String::from_utf8_lossy(&script)).map(|()| true)
         }
     }
 }

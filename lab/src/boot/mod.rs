@@ -23,6 +23,7 @@ use crate::kernel::config::Config;
 use crate::kernel::series::{Request, Series};
 use crate::kernel::tree::Source;
 use crate::kernel::{Arch, Kernel, Spec};
+use crate::output;
 use crate::peer::Peer;
 use crate::qemu::{Machine, Outcome};
 use check::Expected;
@@ -127,6 +128,8 @@ pub struct Options {
     pub busybox: Option<PathBuf>,
     /// Only one of the kernels.
     pub only: Option<Only>,
+    /// Print the report for programs, and not for people.
+    pub json: bool,
     /// How long one guest may take, in seconds; the default depends on what it does.
     pub timeout: Option<u64>,
 }
@@ -167,7 +170,10 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
         Some(folder) => Series::read(folder)?,
         None => Series::make(&source, &options.request)?,
     };
-    report::series(&patched);
+    // The rest may take an hour; this is known now.
+    if !options.json {
+        output::print(&report::series(&patched))?;
+    }
     let own: BTreeSet<&str> = options
         .nics
         .iter()
@@ -231,9 +237,17 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
         });
     }
     let checks = judge(&done, amount, options)?;
-    report::print(&done, &checks);
-    let file = report::write(lab, &source, &done, &checks)?;
-    println!("report: {}", file.display());
+    let json = report::json(&source, &done, &checks)?;
+    let file = lab.logs.folder().join("report.json");
+    fs::write(&file, &json).with_context(|| format!("cannot write {}", file.display()))?;
+    output::print(&match options.json {
+        true => json,
+        false => format!(
+            "{}report: {}\n",
+            report::terminal(&done, &checks),
+            file.display()
+        ),
+    })?;
     Ok(checks.iter().all(|check| check.holds))
 }
 

@@ -1,71 +1,65 @@
-//! What the user sees, and a file for programs.
+//! What came of it, for people and for programs.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
 
 use super::{Series, Source, Variant};
-use crate::Lab;
 use crate::check::Check;
 
-/// Tells what is in the series and what is not.
-pub(super) fn series(series: &Series) {
+/// What is in the series and what is not.
+pub(super) fn series(series: &Series) -> String {
     let applied: Vec<&str> = series
         .recipes
         .iter()
         .filter(|(_, missing)| missing.is_none())
         .map(|(name, _)| name.as_str())
         .collect();
-    if series.is_empty() {
-        println!("series: none");
-    } else {
-        println!(
-            "series: {} patches: {}",
-            series.patches.len(),
-            applied.join(" ")
-        );
-    }
+    let mut out = match series.patches.len() {
+        0 => "series: none\n".to_owned(),
+        count => format!("series: {count} patches: {}\n", applied.join(" ")),
+    };
     for (name, missing) in &series.recipes {
         if let Some(because) = missing {
-            println!("  {name} does not apply: {because}");
+            out.push_str(&format!("  {name} does not apply: {because}\n"));
         }
     }
+    out
 }
 
-/// Prints the checks, place by place.
-pub(super) fn print(variants: &[Variant], checks: &[Check]) {
-    let mut place = "";
+/// The checks, place by place, and how it ended.
+pub(super) fn terminal(variants: &[Variant], checks: &[Check]) -> String {
+    let (mut out, mut place) = (String::new(), "");
     for check in checks {
         if check.place != place {
             place = &check.place;
-            println!("\n{place}");
+            out.push_str(&format!("\n{place}\n"));
         }
         let word = if check.holds { "ok" } else { "FAILED" };
         let seen = check.seen.replace('\n', "\n          ");
-        println!("  {word:<6}  {}: {seen}", check.name);
+        out.push_str(&format!("  {word:<6}  {}: {seen}\n", check.name));
     }
-    println!();
+    out.push('\n');
     for variant in variants {
         for run in &variant.runs {
             let facts = &run.outcome.facts;
-            println!(
-                "{} {}: {:.0} s, interrupts: {} for the long transfer, {} for the floods",
+            out.push_str(&format!(
+                "{} {}: {:.0} s, interrupts: {} for the long transfer, {} for the floods\n",
                 variant.name,
                 run.nic.driver(),
                 run.outcome.took.as_secs_f64(),
                 facts.get("bulk_interrupts"),
                 facts.get("flood_interrupts"),
-            );
+            ));
         }
     }
     let failed = checks.iter().filter(|check| !check.holds).count();
-    match failed {
-        0 => println!("all {} checks hold", checks.len()),
-        _ => println!("{failed} of {} checks FAILED", checks.len()),
-    }
+    out.push_str(&match failed {
+        0 => format!("all {} checks hold\n", checks.len()),
+        _ => format!("{failed} of {} checks FAILED\n", checks.len()),
+    });
+    out
 }
 
 #[derive(Serialize)]
@@ -84,13 +78,8 @@ struct Guest<'a> {
     facts: BTreeMap<&'a str, &'a str>,
 }
 
-/// Writes `report.json` beside the logs.
-pub(super) fn write(
-    lab: &Lab,
-    source: &Source,
-    variants: &[Variant],
-    checks: &[Check],
-) -> Result<PathBuf> {
+/// The same for programs.
+pub(super) fn json(source: &Source, variants: &[Variant], checks: &[Check]) -> Result<String> {
     let guests = variants.iter().flat_map(|variant| {
         variant.runs.iter().map(|run| Guest {
             kernel: variant.name,
@@ -107,8 +96,5 @@ pub(super) fn write(
         checks,
         guests: guests.collect(),
     };
-    let file = lab.logs.folder().join("report.json");
-    let text = serde_json::to_string_pretty(&report).context("cannot write the report")?;
-    fs::write(&file, text + "\n").with_context(|| format!("cannot write {}", file.display()))?;
-    Ok(file)
+    Ok(serde_json::to_string_pretty(&report).context("cannot write the report")? + "\n")
 }

@@ -22,6 +22,7 @@ use crate::boot::ram_disk;
 use crate::check::Check;
 use crate::kernel::tree::Source;
 use crate::kvm_host::{self, Job};
+use crate::output;
 use crate::run::quoted;
 use bars::Bars;
 use prepare::{Inputs, digits, guests, places, programs, task};
@@ -45,6 +46,8 @@ pub struct Options {
     pub fresh: bool,
     /// Where the report goes besides.
     pub output: Option<PathBuf>,
+    /// Print the report for programs, and not for people.
+    pub json: bool,
     /// Write what was measured as the new bars to this file.
     pub bless: Option<PathBuf>,
 }
@@ -235,7 +238,10 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
             Err(error) => failed.push(format!("{error:#}")),
         }
     }
-    report::print(&report, &pages)?;
+    output::print(&match options.json {
+        true => report::json(&report)?,
+        false => report::terminal(&report) + &pages,
+    })?;
     if !failed.is_empty() {
         bail!("{}", failed.join("; "));
     }

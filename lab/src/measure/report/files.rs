@@ -10,15 +10,22 @@ use tempfile::NamedTempFile;
 
 use super::{Report, html};
 
+/// The report for programs.
+///
+/// # Errors
+/// When a value has no form in JSON.
+pub fn json(report: &Report) -> Result<String> {
+    Ok(serde_json::to_string_pretty(report).context("cannot write the report")? + "\n")
+}
+
 /// Writes `report.json` and `report.html` to `folder`, whole or not at all; returns the page.
 ///
 /// # Errors
 /// When they cannot be written.
 pub fn write(report: &Report, folder: &Path) -> Result<PathBuf> {
-    let json = serde_json::to_string_pretty(report).context("cannot write the report")? + "\n";
     let page = folder.join("report.html");
     let files = [
-        (folder.join("report.json"), json),
+        (folder.join("report.json"), json(report)?),
         (page.clone(), html(report)),
     ];
     let mut drafts = Vec::new();

@@ -13,9 +13,9 @@ use serde::Serialize;
 use xkvm_host::devices::pm::{PM_BASE, PM_TIMER};
 use xkvm_host::exits::HotRow;
 
-pub use files::write;
+pub use files::{json, write};
 pub use html::html;
-pub use terminal::print;
+pub use terminal::terminal;
 
 use super::figures::{Cost, PortRow};
 use crate::check::Check;

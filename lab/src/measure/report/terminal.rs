@@ -1,28 +1,10 @@
 //! The report for a terminal.
 
-use std::io::{self, ErrorKind, Write};
-
-use anyhow::{Context, Result};
-
 use super::table::{Row, Table};
 use super::{Report, view};
 
-/// Prints tables, checks, how it ended, and `pages`: where else it stands. A reader that went away (`| head`) is no error.
-///
-/// # Errors
-/// When standard output cannot be written.
-pub fn print(report: &Report, pages: &str) -> Result<()> {
-    let text = whole(report) + pages;
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(error).context("cannot write to standard output")
-        }
-        _ => Ok(()),
-    }
-}
-
-fn whole(report: &Report) -> String {
+/// Tables, checks that do not hold, and how it ended.
+pub fn terminal(report: &Report) -> String {
     let mut out = format!("Linux {} as guest; {}\n", report.kernel, view::unit(report));
     for table in view::tables(report) {
         out.push_str(&format!("\n{}\n{}", table.title, text(&table)));
