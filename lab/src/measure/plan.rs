@@ -319,6 +319,11 @@ pub fn quick(hosts: bool) -> Vec<Run> {
             ..ours(Piix3, Commands)
         },
         one(Legacy, Guest::Batches, "tunnel", Host::Stock, Commands),
+        Run {
+            variant: zone(Legacy),
+            workload: Commands,
+            again: false,
+        },
     ];
     if hosts {
         runs.push(one(Legacy, Guest::Batches, "vmcall", PATCHED, Commands));
@@ -338,7 +343,6 @@ pub fn full(hosts: bool) -> Vec<Run> {
             again: false,
         });
     };
-    add(&zone(Legacy), Commands);
     const DMA: u32 = 4 << 10;
     // A MiB by stock PIO is half a million exits.
     const PIO: u32 = 256;
