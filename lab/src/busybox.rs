@@ -10,6 +10,7 @@ use object::{Object, ObjectSection};
 
 use crate::Lab;
 use crate::cache::Key;
+use crate::debian;
 use crate::kernel::Arch;
 use crate::run::step;
 
@@ -61,9 +62,8 @@ fn fetch(lab: &Lab, folder: &Path) -> Result<()> {
     }
     let status = work.path().join("status");
     fs::write(&status, "").context("cannot make a folder for apt")?;
-    let apt = |arguments: &[&str]| {
+    let apt = || {
         let mut command = Command::new("apt-get");
-        command.current_dir(work.path());
         for (option, part) in [
             ("Dir::State::lists", "lists"),
             ("Dir::Cache", "cache"),
@@ -72,36 +72,22 @@ fn fetch(lab: &Lab, folder: &Path) -> Result<()> {
             let path = work.path().join(part);
             command.args(["-o", &format!("{option}={}", path.display())]);
         }
-        command.args([
-            "-o",
-            "APT::Architecture=i386",
-            "-o",
-            "APT::Architectures=i386",
-            "-qq",
-        ]);
-        command.args(arguments);
-        let name = format!("apt-get {}", arguments[0]);
-        let log = lab.logs.file(&format!("busybox-{}.log", arguments[0]));
-        step(&command, &name, &log, TIMEOUT, &lab.interrupt)
+        command.args(["-o", "APT::Architecture=i386"]);
+        command.args(["-o", "APT::Architectures=i386", "-qq"]);
+        command
     };
     // It also fails where some list that is not needed cannot be had. What counts is the package.
-    let updated = apt(&["update"]);
-    apt(&["download", PACKAGE])
+    let mut update = apt();
+    update.arg("update");
+    let log = lab.logs.file("busybox-update.log");
+    let updated = step(&update, "apt-get update", &log, TIMEOUT, &lab.interrupt);
+    let root = work.path().join("root");
+    fs::create_dir(&root).context("cannot make a folder for apt")?;
+    debian::unpack(lab, apt(), PACKAGE, &root)
         .or_else(|error| updated.and(Err(error)))
         .context("there is no busybox for i386; name one without libraries with --busybox")?;
-    let package = work
-        .path()
-        .read_dir()
-        .context("cannot read a folder")?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .find(|path| path.extension().is_some_and(|e| e == "deb"))
-        .context("apt-get download left no package")?;
-    let mut unpack = Command::new("dpkg-deb");
-    unpack.arg("-x").arg(&package).arg(work.path().join("root"));
-    let log = lab.logs.file("busybox-unpack.log");
-    step(&unpack, "dpkg-deb", &log, TIMEOUT, &lab.interrupt)?;
-    let program = work.path().join("root/bin/busybox");
+    let program = root.join("bin/busybox");
     fs::copy(&program, folder.join("busybox"))
         .map(|_| ())
-        .with_context(|| format!("{} has no bin/busybox", package.display()))
+        .with_context(|| format!("{PACKAGE} has no bin/busybox"))
 }

@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail};
 use rustix::io::{FdFlags, fcntl_setfd};
 use sha2::{Digest, Sha256};
 
+use crate::output::say;
 use crate::run::Interrupt;
 
 /// The cache; others may use it at the same time.
@@ -210,7 +211,9 @@ impl Cache {
                 }
                 Err(TryLockError::WouldBlock) => {
                     if !told {
-                        eprintln!("waiting for another run that makes the same ({part})");
+                        say(&format!(
+                            "waiting for another run that makes the same ({part})"
+                        ));
                         told = true;
                     }
                     thread::sleep(Duration::from_millis(100));

@@ -59,6 +59,6 @@ impl Lab {
 
     /// Tells the user what happens now.
     pub fn say(&self, text: &str) {
-        eprintln!("{text}");
+        output::say(text);
     }
 }

@@ -154,7 +154,7 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {
-            eprintln!("xkvm-lab: {error:#}");
+            output::say(&format!("xkvm-lab: {error:#}"));
             ExitCode::from(2)
         }
     }
@@ -220,4 +220,14 @@ fn with_lab(cache: Option<&Path>, work: impl FnOnce(&Lab) -> Result<bool>) -> Re
             false => error,
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
 }

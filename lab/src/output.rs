@@ -1,4 +1,4 @@
-//! Standard output: what an experiment found out. What it does meanwhile goes to standard error.
+//! What is printed: to standard output what an experiment found out, to standard error what it does meanwhile.
 
 use std::io::{self, ErrorKind, Write};
 
@@ -16,4 +16,9 @@ pub fn print(text: &str) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Tells the user something on standard error. Nothing ends when nobody can read it.
+pub fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
 }

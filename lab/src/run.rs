@@ -271,6 +271,8 @@ fn without_orphans(command: &Command) -> Command {
     if let Some(folder) = command.get_current_dir() {
         wrapped.current_dir(folder);
     }
+    // What programs say is searched for words, and in error messages of an English program. The kernel's make unsets the first.
+    wrapped.env("LC_ALL", "C").env("LC_MESSAGES", "C");
     for (name, value) in command.get_envs() {
         match value {
             Some(value) => wrapped.env(name, value),
@@ -310,14 +312,16 @@ pub fn has_used_up(status: ExitStatus) -> bool {
 pub fn ask(program: &str, arguments: &[&str]) -> Result<String> {
     let output = Command::new(program)
         .args(arguments)
+        .env("LC_ALL", "C")
         .stdin(Stdio::null())
         .output()
         .with_context(|| format!("cannot run {program}"))?;
     if !output.status.success() {
         bail!(
-            "{program} {} failed ({})",
+            "{program} {} failed ({}): {}",
             arguments.join(" "),
-            output.status
+            output.status,
+            String::from_utf8_lossy(&output.stderr).trim()
         );
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())

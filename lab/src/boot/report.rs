@@ -64,6 +64,8 @@ pub(super) fn terminal(variants: &[Variant], checks: &[Check]) -> String {
 
 #[derive(Serialize)]
 struct Report<'a> {
+    /// Counts up when a program that reads it must know of a change.
+    format: u32,
     version: String,
     patches: Vec<&'a str>,
     checks: &'a [Check],
@@ -91,6 +93,7 @@ pub(super) fn json(source: &Source, variants: &[Variant], checks: &[Check]) -> R
     let patches = variants.iter().flat_map(|v| &v.series.patches);
     let (major, minor, patch) = source.version();
     let report = Report {
+        format: 1,
         version: format!("{major}.{minor}.{patch}"),
         patches: patches.map(|(name, _)| name.as_str()).collect(),
         checks,

@@ -223,9 +223,25 @@ pub fn make(source: &Path, output: &Path, arch: Arch) -> Command {
         .env("KBUILD_BUILD_USER", "lab")
         .env("KBUILD_BUILD_HOST", "lab");
     command.env("KBUILD_BUILD_VERSION", "1");
-    for name in ["MAKEFLAGS", "MFLAGS", "ARCH", "KCFLAGS", "KBUILD_OUTPUT"] {
+    for name in [
+        "MAKEFLAGS",
+        "MFLAGS",
+        "ARCH",
+        "KCFLAGS",
+        "KAFLAGS",
+        "KCPPFLAGS",
+        "KBUILD_OUTPUT",
+        "KBUILD_EXTMOD",
+        "KBUILD_EXTRA_SYMBOLS",
+        "LLVM",
+        "LLVM_IAS",
+        "LOCALVERSION",
+        "DEBIAN_KERNEL_USE_CCACHE",
+    ] {
         command.env_remove(name);
     }
+    // An interrupted compiler leaves files, which are to lie with the rest of what it made.
+    command.env("TMPDIR", output);
     command
 }
 

@@ -65,6 +65,11 @@ impl Config {
         all
     }
 
+    /// Whether nothing is set.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The value of a symbol; `n` when it is not named.
     pub fn value(&self, symbol: &str) -> &str {
         self.0.get(symbol).map_or("n", String::as_str)

@@ -1,12 +1,13 @@
 //! The user's kernel tree, which is only read, and the lab's own copy of it.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Component, Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use guestpatch::kernel::Tree;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
@@ -36,7 +37,8 @@ const ARCHITECTURES: &[&str] = &["x86", "um"];
 #[derive(Debug)]
 pub struct Source {
     tree: Tree,
-    files: Vec<PathBuf>,
+    /// What a build may read, with the digest of each.
+    files: BTreeMap<PathBuf, String>,
     key: Key,
 }
 
@@ -48,12 +50,12 @@ impl Source {
     pub fn open(root: &Path) -> Result<Self> {
         let tree = Tree::open(root).map_err(told)?;
         let files = list(tree.root())?;
-        let digests: Vec<(&PathBuf, String)> = files
-            .par_iter()
-            .map(|path| Ok((path, digest(&tree.root().join(path))?)))
+        let files: BTreeMap<PathBuf, String> = files
+            .into_par_iter()
+            .map(|path| digest(&tree.root().join(&path)).map(|digest| (path, digest)))
             .collect::<Result<_>>()?;
         let mut key = Key::of("tree");
-        for (path, digest) in digests {
+        for (path, digest) in &files {
             key = key.with(&path.to_string_lossy(), digest);
         }
         let key = key.build();
@@ -83,10 +85,7 @@ impl Source {
         lab.cache.entry("trees", &self.key, |folder| {
             lab.cache.require_space(3 << 29, "a copy of the tree")?;
             lab.say(&format!("copying {}", self.tree.root().display()));
-            clone(self.tree.root(), folder, &self.files, |from, to| {
-                // Where the file system can, this makes a second reference to the same blocks.
-                fs::copy(from, to).map(|_| ())
-            })
+            self.copy_some(folder, |_| true)
         })
     }
 
@@ -95,18 +94,52 @@ impl Source {
     /// # Errors
     /// When one cannot be copied.
     pub fn copy_some(&self, to: &Path, wanted: impl Fn(&Path) -> bool) -> Result<()> {
-        let files: Vec<PathBuf> = self.files.iter().filter(|p| wanted(p)).cloned().collect();
-        clone(self.tree.root(), to, &files, |from, to| {
+        let files = self.files.keys().filter(|path| wanted(path));
+        clone(self.tree.root(), to, files.clone(), |from, to| {
+            match fs::remove_file(to) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            // Where the file system can, this makes a second reference to the same blocks.
             fs::copy(from, to).map(|_| ())
+        })?;
+        // The user may be at work in the tree: what is kept by a hash is what was hashed.
+        let files: Vec<&PathBuf> = files.collect();
+        files.into_par_iter().try_for_each(|path| {
+            match self.files.get(path) == Some(&digest(&to.join(path))?) {
+                true => Ok(()),
+                false => bail!("{} has changed meanwhile: run again", path.display()),
+            }
         })
+    }
+
+    /// The first `wanted` file that `other` has too, with another content.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn difference(
+        &self,
+        other: &Path,
+        wanted: impl Fn(&Path) -> bool,
+    ) -> Result<Option<&Path>> {
+        for path in self.files.keys().filter(|path| wanted(path)) {
+            let (ours, theirs) = (self.tree.root().join(path), other.join(path));
+            let differ = || -> io::Result<bool> {
+                Ok(theirs.is_file() && fs::read(&ours)? != fs::read(&theirs)?)
+            };
+            if differ().with_context(|| format!("cannot compare {}", path.display()))? {
+                return Ok(Some(path));
+            }
+        }
+        Ok(None)
     }
 }
 
 /// Makes `files` of `from` appear in `to`, each by `copy`.
-fn clone(
+fn clone<'a>(
     from: &Path,
     to: &Path,
-    files: &[PathBuf],
+    files: impl Iterator<Item = &'a PathBuf>,
     copy: impl Fn(&Path, &Path) -> io::Result<()>,
 ) -> Result<()> {
     let mut made = None;
@@ -135,7 +168,7 @@ fn clone(
 /// When it cannot be made.
 pub fn link(from: &Path, to: &Path) -> Result<()> {
     let files = list(from)?;
-    clone(from, to, &files, |from, to| fs::hard_link(from, to))
+    clone(from, to, files.iter(), |from, to| fs::hard_link(from, to))
 }
 
 /// Every file and link of the tree that a build may read, sorted.
@@ -254,6 +287,67 @@ mod tests {
         assert_eq!(fs::read_to_string(to.join("x/y/f")).unwrap(), "text");
         assert_eq!(fs::read_link(to.join("x/l")).unwrap(), Path::new("y/f"));
         assert_eq!(list(&to).unwrap(), list(&from).unwrap());
+    }
+
+    fn small_tree() -> (tempfile::TempDir, Source) {
+        let home = tempfile::tempdir().unwrap();
+        let root = home.path().join("linux");
+        for folder in ["arch/x86/kvm", "drivers", "kernel", "include"] {
+            fs::create_dir_all(root.join(folder)).unwrap();
+        }
+        let makefile = "VERSION = 6\nPATCHLEVEL = 1\nSUBLEVEL = 1\n";
+        for (name, text) in [
+            ("Makefile", makefile),
+            ("Kbuild", ""),
+            ("include/a.h", "a"),
+            ("arch/x86/kvm/x86.c", "x86"),
+        ] {
+            fs::write(root.join(name), text).unwrap();
+        }
+        let source = Source::open(&root).unwrap();
+        (home, source)
+    }
+
+    #[test]
+    fn some_files_go_over_those_that_are_there() {
+        let (home, source) = small_tree();
+        let (to, elsewhere) = (home.path().join("to"), home.path().join("elsewhere"));
+        fs::create_dir_all(to.join("arch/x86/kvm")).unwrap();
+        fs::write(&elsewhere, "mine").unwrap();
+        // Who copies through a link writes to what is not meant.
+        symlink(&elsewhere, to.join("arch/x86/kvm/x86.c")).unwrap();
+        let wanted = |path: &Path| path.starts_with("arch");
+        source.copy_some(&to, wanted).unwrap();
+        assert_eq!(
+            fs::read_to_string(to.join("arch/x86/kvm/x86.c")).unwrap(),
+            "x86"
+        );
+        assert_eq!(fs::read_to_string(&elsewhere).unwrap(), "mine");
+        assert!(!to.join("Makefile").exists());
+    }
+
+    #[test]
+    fn what_changes_meanwhile_is_not_kept() {
+        let (home, source) = small_tree();
+        fs::write(home.path().join("linux/include/a.h"), "b").unwrap();
+        let copied = source.copy_some(&home.path().join("to"), |_| true);
+        let said = copied.unwrap_err().to_string();
+        assert!(said.contains("include/a.h"), "{said}");
+    }
+
+    #[test]
+    fn a_difference_is_found() {
+        let (home, source) = small_tree();
+        let other = home.path().join("other");
+        fs::create_dir_all(other.join("include")).unwrap();
+        let difference = || source.difference(&other, |path| path.starts_with("include"));
+        assert_eq!(difference().unwrap(), None);
+        fs::write(other.join("include/a.h"), "a").unwrap();
+        // It is not wanted.
+        fs::write(other.join("Makefile"), "other").unwrap();
+        assert_eq!(difference().unwrap(), None);
+        fs::write(other.join("include/a.h"), "b").unwrap();
+        assert_eq!(difference().unwrap(), Some(Path::new("include/a.h")));
     }
 
     #[test]

@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use walkdir::WalkDir;
 
-use super::modules;
+use super::kvm;
 use crate::Lab;
 use crate::cache::Key;
 use crate::debian::Package;
@@ -14,11 +16,13 @@ use crate::kernel::config::Config;
 use crate::kernel::series::Series;
 use crate::kernel::tree::Source;
 use crate::kernel::{Kernel, Spec};
+use crate::run::step;
 
 /// Depends on the newest small kernel of the release; its KVM is that of the full one.
 const METAPACKAGE: &str = "linux-image-cloud-amd64";
 /// In the order in which they are loaded.
 const MODULES: [&str; 3] = ["irqbypass.ko", "kvm.ko", "kvm-amd.ko"];
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A kernel with KVM.
 #[derive(Debug, Clone)]
@@ -32,44 +36,21 @@ pub struct HostKernel {
 }
 
 impl HostKernel {
-    /// The newest one of this machine's Debian release, taken from its package.
+    /// The package of the newest one of this machine's Debian release.
     ///
     /// # Errors
-    /// When there is no such package, or it cannot be fetched.
-    pub fn debian(lab: &Lab) -> Result<Self> {
-        Self::of_package(lab, &newest()?)
+    /// When there is none.
+    pub fn newest() -> Result<Package> {
+        let all = Package::named(METAPACKAGE)?;
+        Package::named(all.dependency("linux-image-")?)
     }
 
-    /// The same, whose KVM is built from `source` with the series for hosts: all else stays as it is, so figures of the two compare.
-    /// None if `source` is that of another kernel.
+    /// The one in a package.
     ///
     /// # Errors
-    /// When a package cannot be fetched, the series does not apply, or a step of the build fails.
-    pub fn debian_patched(lab: &Lab, source: &Source) -> Result<Option<Self>> {
-        let package = newest()?;
-        let (major, minor, patch) = source.version();
-        let version = format!("{major}.{minor}.{patch}");
-        if package.upstream() != version {
-            lab.say(&format!(
-                "{} is {}, and --host-tree {version}: a whole kernel is built for the host",
-                package.name, package.version
-            ));
-            return Ok(None);
-        }
-        let built = modules::build(lab, &package, source)?;
-        let mut kernel = Self::of_package(lab, &package)?;
-        for module in &mut kernel.modules {
-            let replacement = built.join(module.file_name().unwrap_or_default());
-            if replacement.exists() {
-                *module = replacement;
-            }
-        }
-        kernel.name = format!("{} with the host series in KVM", kernel.name);
-        Ok(Some(kernel))
-    }
-
-    fn of_package(lab: &Lab, package: &Package) -> Result<Self> {
-        let Package { name, version } = package;
+    /// When it cannot be fetched.
+    pub fn debian(lab: &Lab, package: &Package) -> Result<Self> {
+        let Package { name, version, .. } = package;
         let key = Key::of("host kernel")
             .with("package", name)
             .with("version", version);
@@ -78,13 +59,25 @@ impl HostKernel {
             let all = folder.join("all");
             fs::create_dir(&all).context("cannot make a folder in the cache")?;
             package.unpack(lab, &all)?;
-            let take = |wanted: &dyn Fn(&str) -> bool, to: &str| {
-                let found = find(&all, wanted).with_context(|| format!("{name} has no {to}"))?;
-                copy(&found, &folder.join(to))
-            };
-            take(&|name| name.starts_with("vmlinuz-"), "vmlinuz")?;
+            let missing = |what: &str| format!("{name} has no {what}");
+            let kernel = find(&all, &|name| name.starts_with("vmlinuz-"))?;
+            copy(
+                &kernel.with_context(|| missing("vmlinuz"))?,
+                &folder.join("vmlinuz"),
+            )?;
             for module in MODULES {
-                take(&|name| name == module, module)?;
+                // Newer ones are packed.
+                let packed = format!("{module}.xz");
+                let found = find(&all, &|name| name == module || name == packed)?;
+                let found = found.with_context(|| missing(module))?;
+                copy(&found, &folder.join(found.file_name().unwrap_or_default()))?;
+                if folder.join(&packed).exists() {
+                    let mut unpack = Command::new("xz");
+                    unpack.current_dir(folder).args(["-d", &packed]);
+                    let log = lab.logs.file("unpack-module.log");
+                    let what = format!("unpacking {packed}");
+                    step(&unpack, &what, &log, TIMEOUT, &lab.interrupt)?;
+                }
             }
             fs::remove_dir_all(&all).context("cannot delete what is not needed")
         })?;
@@ -93,6 +86,25 @@ impl HostKernel {
             image: folder.join("vmlinuz"),
             modules: MODULES.iter().map(|m| folder.join(m)).collect(),
         })
+    }
+
+    /// The same, whose KVM is built from `source` with the series for hosts: all else stays as it is, so figures of the two compare.
+    /// None, and the user is told why, if `source` is not the source of that kernel.
+    ///
+    /// # Errors
+    /// When a package cannot be fetched, the series does not apply, or a step of the build fails.
+    pub fn debian_patched(lab: &Lab, package: &Package, source: &Source) -> Result<Option<Self>> {
+        let Some(built) = kvm::build(lab, package, source)? else {
+            return Ok(None);
+        };
+        let mut kernel = Self::debian(lab, package)?;
+        for (path, name) in kernel.modules.iter_mut().zip(MODULES) {
+            if kvm::MODULES.contains(&name) {
+                *path = built.join(name);
+            }
+        }
+        kernel.name = format!("{} with the host series in KVM", kernel.name);
+        Ok(Some(kernel))
     }
 
     /// One built from `source` as a whole, with the series for hosts.
@@ -119,25 +131,15 @@ impl HostKernel {
     }
 }
 
-/// The package that the metapackage depends on now.
-fn newest() -> Result<Package> {
-    let depends = Package::dependencies(METAPACKAGE)
-        .context("the host's kernel comes from a Debian package")?;
-    let name = depends
-        .iter()
-        .find(|name| name.starts_with("linux-image-"))
-        .with_context(|| format!("{METAPACKAGE} depends on no kernel"))?;
-    Package::named(name)
-}
-
-/// A file of the folder whose name is `wanted`.
-fn find(folder: &Path, wanted: &dyn Fn(&str) -> bool) -> Option<PathBuf> {
-    let mut entries = WalkDir::new(folder)
-        .into_iter()
-        .filter_map(|entry| entry.ok());
-    entries
-        .find(|e| e.file_type().is_file() && wanted(&e.file_name().to_string_lossy()))
-        .map(|e| e.into_path())
+/// A file in the folder, or below it, whose name is `wanted`.
+fn find(folder: &Path, wanted: &dyn Fn(&str) -> bool) -> Result<Option<PathBuf>> {
+    for entry in WalkDir::new(folder) {
+        let entry = entry.context("cannot read what was unpacked")?;
+        if entry.file_type().is_file() && wanted(&entry.file_name().to_string_lossy()) {
+            return Ok(Some(entry.into_path()));
+        }
+    }
+    Ok(None)
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {

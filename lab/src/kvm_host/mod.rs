@@ -7,7 +7,7 @@
 mod direct;
 mod folder;
 mod kernel;
-mod modules;
+mod kvm;
 mod nested;
 mod result;
 mod task;

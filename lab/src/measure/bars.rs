@@ -73,7 +73,7 @@ impl Bars {
     pub fn render(&self) -> Result<String> {
         let text = toml::to_string(self).context("cannot write the bars")?;
         Ok(format!(
-            "# Written by `xkvm-lab measure TREE --quick --bless`; see lab/src/measure/bars.rs.\n\n{text}"
+            "# Written by `xkvm-lab measure TREE --host-tree TREE --quick --bless FILE`; see lab/src/measure/bars.rs.\n\n{text}"
         ))
     }
 
@@ -293,6 +293,17 @@ mod tests {
     #[test]
     fn the_bars_kept_have_the_inputs_of_the_quick_runs() {
         let kept = Bars::kept().unwrap();
+        for name in [
+            "xkvm",
+            "sector",
+            "busybox x86_64",
+            "scripts",
+            "qemu",
+            "host stock",
+            "host patched",
+        ] {
+            assert!(kept.inputs.contains_key(name), "{name}: bless them");
+        }
         for run in crate::measure::plan::quick(true) {
             let guest = run.variant.guest.name();
             for name in [

@@ -146,8 +146,9 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
     let mut inputs = Inputs::new();
     let programs = programs(lab, &runs, &mut inputs)?;
     inputs.insert("scripts".to_owned(), kvm_host::scripts());
-    let guests = guests(lab, &source, &runs, options.quick, &mut inputs)?;
+    // The guests' kernels take longest: what is wrong with the rest is known before.
     let places = places(lab, host.as_ref(), &runs, options, direct, &mut inputs)?;
+    let guests = guests(lab, &source, &runs, options.quick, &mut inputs)?;
 
     // They are big, and made again in no time.
     let initrds = tempfile::tempdir_in(lab.logs.folder()).context("cannot make a folder")?;

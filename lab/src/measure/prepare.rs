@@ -14,6 +14,7 @@ use super::plan::{Guest, Host, Run, Workload};
 use crate::Lab;
 use crate::busybox;
 use crate::cache::{Key, hex};
+use crate::debian::Package;
 use crate::kernel::config::Config;
 use crate::kernel::series::Series;
 use crate::kernel::tree::Source;
@@ -161,6 +162,7 @@ pub fn places(
         .context("QEMU is not there: install the packages qemu-system-x86 and seabios")?;
     let qemu = qemu.lines().next().unwrap_or_default();
     inputs.insert("qemu".to_owned(), qemu.to_owned());
+    let debian = HostKernel::newest().context("the host's kernel cannot be found")?;
     let mut patched = None;
     for run in runs {
         let host = run.variant.host;
@@ -168,10 +170,10 @@ pub fn places(
             continue;
         }
         let (kernel, parameters) = match (host, host_source) {
-            (Host::Stock, _) => (HostKernel::debian(lab)?, Vec::new()),
+            (Host::Stock, _) => (HostKernel::debian(lab, &debian)?, Vec::new()),
             (Host::Patched { pit_max_hz }, Some(source)) => {
                 if patched.is_none() {
-                    patched = Some(patched_host(lab, source, options.quick)?);
+                    patched = Some(patched_host(lab, &debian, source, options.quick)?);
                 }
                 let kernel = patched.clone().context("no patched host")?;
                 (kernel, vec![("pit_max_hz", pit_max_hz.to_string())])
@@ -197,9 +199,9 @@ pub fn places(
     Ok(places)
 }
 
-fn patched_host(lab: &Lab, source: &Source, quick: bool) -> Result<HostKernel> {
+fn patched_host(lab: &Lab, debian: &Package, source: &Source, quick: bool) -> Result<HostKernel> {
     // A whole kernel takes minutes, and shows the same.
-    if quick && let Some(kernel) = HostKernel::debian_patched(lab, source)? {
+    if quick && let Some(kernel) = HostKernel::debian_patched(lab, debian, source)? {
         return Ok(kernel);
     }
     HostKernel::built(lab, source)
