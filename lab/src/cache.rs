@@ -145,25 +145,49 @@ impl Cache {
         key: &Key,
         make: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<PathBuf> {
-        let folder = self.folder(part)?;
-        let entry = folder.join(key.short());
+        let entry = self.folder(part)?.join(key.short());
         if entry.exists() {
             return Ok(entry);
         }
         let _guard = self.guard(part, key)?;
         // Another process may have made it while this one waited.
-        if entry.exists() {
-            return Ok(entry);
+        if !entry.exists() {
+            self.make(&entry, make)?;
         }
+        Ok(entry)
+    }
+
+    /// The entry `key`, made anew. Until `make` succeeds, the old one stays.
+    ///
+    /// # Errors
+    /// Those of `make`, and of the file system.
+    pub fn renewed(
+        &self,
+        part: &str,
+        key: &Key,
+        make: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<PathBuf> {
+        let entry = self.folder(part)?.join(key.short());
+        let _guard = self.guard(part, key)?;
+        self.make(&entry, make)?;
+        Ok(entry)
+    }
+
+    fn make(&self, entry: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
         let draft = tempfile::Builder::new()
             .prefix("draft-")
             .tempdir_in(self.folder("drafts")?)
             .context("cannot make a folder in the cache")?;
         make(draft.path())?;
+        match fs::remove_dir_all(entry) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot delete {}", entry.display()));
+            }
+            _ => {}
+        }
         let draft = draft.keep();
-        fs::rename(&draft, &entry)
-            .with_context(|| format!("cannot move {} into the cache", entry.display()))?;
-        Ok(entry)
+        fs::rename(&draft, entry)
+            .with_context(|| format!("cannot move {} into the cache", entry.display()))
     }
 
     /// Deletes the entry `key`, if it is there.

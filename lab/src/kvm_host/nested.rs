@@ -73,22 +73,21 @@ impl Nested {
         let image = image(lab, files, &self.kernel, &self.parameters)?;
         let options = options(attempt);
         let key = self.key(name, &image, &options)?;
-        if self.fresh {
-            lab.cache.remove("guests", &key)?;
-        }
         let ran = Cell::new(false);
-        let entry = || {
-            lab.cache.entry("guests", &key, |folder| {
-                ran.set(true);
-                lab.say(&format!("running {name}"));
-                self.start(lab, task, &image, &options, &folder.join(SENT))
-            })
+        let make = |folder: &Path| {
+            ran.set(true);
+            lab.say(&format!("running {name}"));
+            self.start(lab, task, &image, &options, &folder.join(SENT))
         };
-        let results = entry().and_then(|folder| {
+        let entry = match self.fresh {
+            true => lab.cache.renewed("guests", &key, make),
+            false => lab.cache.entry("guests", &key, make),
+        };
+        let results = entry.and_then(|folder| {
             unpack(&folder.join(SENT)).or_else(|_| {
                 // A computer that lost its power may have kept the name of a file, and not what is in it.
-                lab.cache.remove("guests", &key)?;
-                unpack(&entry()?.join(SENT))
+                let folder = lab.cache.renewed("guests", &key, make)?;
+                unpack(&folder.join(SENT))
             })
         });
         match results {
