@@ -11,6 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, anyhow, bail};
+use indicatif::{ProgressBar, ProgressStyle};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 /// How often a child is looked at.
@@ -227,7 +228,16 @@ pub fn step(
     timeout: Duration,
     interrupt: &Interrupt,
 ) -> Result<()> {
-    Running::start(command, name, log, timeout)?.finish(interrupt)
+    let running = Running::start(command, name, log, timeout)?;
+    // Only seen on a terminal.
+    let clock = ProgressBar::new_spinner().with_message(name.to_owned());
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}, {elapsed}") {
+        clock.set_style(style);
+    }
+    clock.enable_steady_tick(Duration::from_millis(200));
+    let ended = running.finish(interrupt);
+    clock.finish_and_clear();
+    ended
 }
 
 /// The error of a step: what failed, the last lines of its log, where the whole log is.
