@@ -1,9 +1,10 @@
 //! `xkvm-lab`: shows on running kernels that what guestpatch writes is right, and what it saves.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use guestpatch::recipe::Override;
@@ -29,7 +30,8 @@ struct Cli {
 const AFTER_HELP: &str = "\
 It needs what a kernel build needs, and the Debian packages qemu-system-x86 seabios busybox-static (or their like).
 
-Exit codes: 0 all checks hold, 1 a check does not hold, 2 a step failed and nothing could be checked.";
+Exit codes: 0 all checks hold, 1 a check does not hold, 2 a step failed and nothing could be checked,
+130 interrupted.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -122,7 +124,7 @@ struct Measure {
     #[arg(value_name = "TREE")]
     tree: PathBuf,
     /// Also build a host with the host series from this kernel tree: for runs by hypercall (vmcall), and with a limit for the PIT. With
-    /// --quick only KVM's modules, if it is the source of Debian's own kernel.
+    /// --quick only KVM's modules, if it is the source of the kernel that Debian's machines here run.
     #[arg(long, value_name = "TREE")]
     host_tree: Option<PathBuf>,
     /// Only what shows each promise once.
@@ -150,14 +152,14 @@ struct Measure {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    match run(cli) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(1),
-        Err(error) => {
-            output::say(&format!("xkvm-lab: {error:#}"));
-            ExitCode::from(2)
-        }
-    }
+    let (code, error) = match run(cli) {
+        Ok(true) => return ExitCode::SUCCESS,
+        Ok(false) => return ExitCode::from(1),
+        Err(error) if error.is::<Interrupted>() => (130, error),
+        Err(error) => (2, error),
+    };
+    output::say(&format!("xkvm-lab: {error:#}"));
+    ExitCode::from(code)
 }
 
 fn run(cli: Cli) -> Result<bool> {
@@ -192,6 +194,7 @@ fn run(cli: Cli) -> Result<bool> {
                 place: args.place,
                 fresh: args.fresh,
                 output: args.output,
+                cache: cli.cache.clone(),
                 json: args.json,
                 bless: args.bless,
             };
@@ -213,13 +216,23 @@ fn run(cli: Cli) -> Result<bool> {
 /// Opens the lab. What fails after the user has interrupted failed by that: a signal reaches child processes, too.
 fn with_lab(cache: Option<&Path>, work: impl FnOnce(&Lab) -> Result<bool>) -> Result<bool> {
     let lab = Lab::open(cache)?;
-    work(&lab).map_err(|error| {
-        let told = error.to_string().starts_with("interrupted");
-        match lab.interrupt.is_set() && !told {
-            true => error.context("interrupted"),
-            false => error,
-        }
+    work(&lab).map_err(|error| match lab.interrupt.is_set() {
+        true => Error::msg(Interrupted(format!("{error:#}"))),
+        false => error,
     })
+}
+
+/// What a step said that the user has ended.
+#[derive(Debug)]
+struct Interrupted(String);
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.starts_with("interrupted") {
+            true => f.write_str(&self.0),
+            false => write!(f, "interrupted: {}", self.0),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -236,7 +236,7 @@ fn an_interrupted_run_ends_its_guest() {
     let child = bench.start_hanging_guest();
     send("-TERM", &child);
     let output = child.wait_with_output().expect("it ends");
-    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(output.status.code(), Some(130));
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(
         said.contains("interrupted during the guest stock-e1000"),
@@ -279,11 +279,27 @@ fn what_cannot_be_measured_is_told_at_once() {
     let tree = bench.home.path().join("linux");
     let tree = tree.to_string_lossy();
     let nested = ["--place", "nested"];
-    let cases: [(&[&str], &str); 5] = [
-        (&["--only", "nonsense"], "no run has a name with nonsense"),
+    let cases: [(&[&str], &str); 9] = [
+        (
+            &["--only", "nonsense"],
+            "no run has a name with \"nonsense\"",
+        ),
+        (&["--only", ""], "no run has a name with \"\""),
+        (
+            &["--only", "stock", "--only", "nonsense"],
+            "no run has a name with \"nonsense\"",
+        ),
+        (
+            &["--quick", "--only", "vmcall"],
+            "legacy-batches-vmcall-commands is there with --host-tree\n",
+        ),
         (
             &["--quick", "--only", "network"],
-            "is among those without --quick and with --host-tree",
+            "qemu-rtl8139-stock-network is there without --quick\n",
+        ),
+        (
+            &["--quick", "--only", "pit-100"],
+            "pit-100-idle is there without --quick and with --host-tree\n",
         ),
         (&["-o", &file], "is not a folder: --output names one"),
         (

@@ -46,6 +46,8 @@ pub struct Options {
     pub fresh: bool,
     /// Where the report goes besides.
     pub output: Option<PathBuf>,
+    /// The cache, when it is not the usual one: to tell how all is repeated.
+    pub cache: Option<PathBuf>,
     /// Print the report for programs, and not for people.
     pub json: bool,
     /// Write what was measured as the new bars to this file.
@@ -90,20 +92,17 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
     runs.retain(|run| !(direct && run.again));
     if !options.only.is_empty() {
         let names: Vec<String> = runs.iter().map(|run| run.name()).collect();
+        for word in &options.only {
+            if word.is_empty() || !names.iter().any(|name| name.contains(word)) {
+                let more = elsewhere(word, options.quick, hosts, direct);
+                bail!(
+                    "no run has a name with {word:?}; there are {}{more}",
+                    names.join(", ")
+                );
+            }
+        }
         let is_wanted = |name: &String| options.only.iter().any(|part| name.contains(part));
         runs.retain(|run| is_wanted(&run.name()));
-        if runs.is_empty() {
-            let mut others = plan::full(!direct).into_iter().map(|run| run.name());
-            let more = match others.find(is_wanted) {
-                Some(name) => format!("; {name} is among those {}", missing(options)),
-                None => String::new(),
-            };
-            bail!(
-                "no run has a name with {}; there are {}{more}",
-                options.only.join(" or "),
-                names.join(", ")
-            );
-        }
     }
     // What cannot be used is said now, and not after an hour of work.
     if options.place == Place::Direct && !kvm_host::has_hardware() {
@@ -256,13 +255,32 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
     Ok(holds)
 }
 
-/// What the user must ask for to have all runs.
-fn missing(options: &Options) -> &'static str {
-    match (options.quick, options.host_tree.is_some()) {
-        (true, true) => "without --quick",
-        (true, false) => "without --quick and with --host-tree",
-        (false, _) => "with --host-tree",
+/// A run with this word in its name that there would be if other things were asked for.
+fn elsewhere(word: &str, quick: bool, hosts: bool, direct: bool) -> String {
+    for (other, patched) in [(quick, true), (!quick, hosts), (!quick, true)] {
+        if word.is_empty() || (patched && direct) {
+            continue;
+        }
+        let runs = match other {
+            true => plan::quick(patched),
+            false => plan::full(patched),
+        };
+        let mut names = runs.iter().map(plan::Run::name);
+        let Some(name) = names.find(|name| name.contains(word)) else {
+            continue;
+        };
+        let mut asked = Vec::new();
+        match (quick, other) {
+            (true, false) => asked.push("without --quick"),
+            (false, true) => asked.push("with --quick"),
+            _ => {}
+        }
+        if patched && !hosts {
+            asked.push("with --host-tree");
+        }
+        return format!("; {name} is there {}", asked.join(" and "));
     }
+    String::new()
 }
 
 /// The command that does the same again, where guestpatch's sources are.
@@ -282,6 +300,9 @@ fn command(options: &Options, direct: bool) -> String {
     }
     for only in &options.only {
         words.extend(["--only".to_owned(), quoted(only)]);
+    }
+    if let Some(cache) = &options.cache {
+        words.extend(["--cache".to_owned(), path(cache)]);
     }
     format!(
         "cargo run --release -p xkvm-lab -- measure {}",

@@ -63,7 +63,7 @@ fn functions(phase: &Phase, symbols: &Symbols) -> Vec<HotRow> {
         .iter()
         .filter(|place| place.rip != 0 && !is_mark(place));
     let stats = Stats {
-        exits: phase.user_exits,
+        exits: Cost::of(phase).user_exits,
         rows: known.map(row).collect(),
         ..Stats::default()
     };

@@ -86,7 +86,11 @@ fn of_group(report: &Report, group: &str, way: &str) -> Option<Table> {
             table.row(cells, Some(cost.user_exits));
         }
     }
-    let table = table.note("new pages: exits in which KVM maps memory, most when the guest touches a page for the first time. Every kernel pays them, but not always in the same phase: where one has many more than another, its phase takes longer by that. vmcall runs on another host kernel, whose speed differs a little.");
+    let table = table.note("new pages: exits in which KVM maps memory, most when the guest touches a page for the first time. Every kernel pays them, but not always in the same phase: where one has many more than another, its phase takes longer by that.");
+    let table = match runs.iter().any(|run| run.variant.ends_with("-vmcall")) {
+        true => table.note("vmcall runs on another host kernel, whose speed differs a little."),
+        false => table,
+    };
     Some(table.note(if report.exact {
         "The same data is moved, so how many times less time is the ratio of throughput. A switch between guest and host counts as one instruction here; on hardware it costs some thousand cycles, so there fewer exits save more time."
     } else {
