@@ -190,21 +190,6 @@ impl Cache {
             .with_context(|| format!("cannot move {} into the cache", entry.display()))
     }
 
-    /// Deletes the entry `key`, if it is there.
-    ///
-    /// # Errors
-    /// When it cannot be deleted.
-    pub fn remove(&self, part: &str, key: &Key) -> Result<()> {
-        let entry = self.folder(part)?.join(key.short());
-        let _guard = self.guard(part, key)?;
-        match fs::remove_dir_all(&entry) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("cannot delete {}", entry.display()))
-            }
-            _ => Ok(()),
-        }
-    }
-
     /// A folder that is worked in again and again, and the right to do so until the guard goes.
     ///
     /// # Errors
