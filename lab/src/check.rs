@@ -49,6 +49,14 @@ impl Check {
     }
 }
 
+/// How it ended, in a line for readers.
+pub fn ended(checks: &[Check]) -> String {
+    match checks.iter().filter(|check| !check.holds).count() {
+        0 => format!("all {} checks hold\n", checks.len()),
+        failed => format!("{failed} of {} checks FAILED\n", checks.len()),
+    }
+}
+
 /// The kernel has not complained; `log` is where its console is kept.
 pub(crate) fn quiet(place: &str, console: &str, log: Option<&Path>) -> Check {
     let mut wrong = warnings(console);

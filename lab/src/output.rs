@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind, Write};
 
 use anyhow::{Context, Result};
+use serde::Serialize;
 
 /// Prints `text`. A reader that went away (`| head`) is no error.
 ///
@@ -16,6 +17,14 @@ pub fn print(text: &str) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// A report for programs.
+///
+/// # Errors
+/// When a value has no form in JSON.
+pub fn json(report: &impl Serialize) -> Result<String> {
+    Ok(serde_json::to_string_pretty(report).context("cannot write the report")? + "\n")
 }
 
 /// Tells the user something on standard error. Nothing ends when nobody can read it.

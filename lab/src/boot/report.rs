@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::Serialize;
 
 use super::{Series, Source, Variant};
-use crate::check::Check;
+use crate::check::{Check, ended};
+use crate::output;
 
 /// What is in the series and what is not.
 pub(super) fn series(series: &Series) -> String {
@@ -54,12 +55,7 @@ pub(super) fn terminal(variants: &[Variant], checks: &[Check]) -> String {
             ));
         }
     }
-    let failed = checks.iter().filter(|check| !check.holds).count();
-    out.push_str(&match failed {
-        0 => format!("all {} checks hold\n", checks.len()),
-        _ => format!("{failed} of {} checks FAILED\n", checks.len()),
-    });
-    out
+    out + &ended(checks)
 }
 
 #[derive(Serialize)]
@@ -91,13 +87,12 @@ pub(super) fn json(source: &Source, variants: &[Variant], checks: &[Check]) -> R
         })
     });
     let patches = variants.iter().flat_map(|v| &v.series.patches);
-    let (major, minor, patch) = source.version();
     let report = Report {
         format: 1,
-        version: format!("{major}.{minor}.{patch}"),
+        version: source.release(),
         patches: patches.map(|(name, _)| name.as_str()).collect(),
         checks,
         guests: guests.collect(),
     };
-    Ok(serde_json::to_string_pretty(&report).context("cannot write the report")? + "\n")
+    output::json(&report)
 }

@@ -268,10 +268,7 @@ fn module_name(line: &str) -> Option<String> {
 /// Puts a file back as it was. It is new by its time: make must see that.
 fn restore(pristine: &Path, source: &Path, path: &str) -> io::Result<()> {
     let (from, to) = (pristine.join(path), source.join(path));
-    match fs::remove_file(&to) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+    tree::remove(&to)?;
     match fs::read(&from) {
         Ok(text) => {
             fs::write(&to, text)?;

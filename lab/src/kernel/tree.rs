@@ -72,6 +72,12 @@ impl Source {
         self.tree.version().triple()
     }
 
+    /// The same for readers, such as `6.12.94`.
+    pub fn release(&self) -> String {
+        let (major, minor, patch) = self.version();
+        format!("{major}.{minor}.{patch}")
+    }
+
     /// The hash of all that is copied.
     pub fn key(&self) -> &Key {
         &self.key
@@ -96,10 +102,7 @@ impl Source {
     pub fn copy_some(&self, to: &Path, wanted: impl Fn(&Path) -> bool) -> Result<()> {
         let files = self.files.keys().filter(|path| wanted(path));
         clone(self.tree.root(), to, files.clone(), |from, to| {
-            match fs::remove_file(to) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
+            remove(to)?;
             // Where the file system can, this makes a second reference to the same blocks.
             fs::copy(from, to).map(|_| ())
         })?;
@@ -169,6 +172,17 @@ fn clone<'a>(
 pub fn link(from: &Path, to: &Path) -> Result<()> {
     let files = list(from)?;
     clone(from, to, files.iter(), |from, to| fs::hard_link(from, to))
+}
+
+/// Deletes a file or link, if it is there: who writes over it would write to what it is a link of.
+///
+/// # Errors
+/// When it cannot be deleted.
+pub fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Every file and link of the tree that a build may read, sorted.

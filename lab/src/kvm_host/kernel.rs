@@ -122,9 +122,8 @@ impl HostKernel {
             profile: "host",
         };
         let kernel = Kernel::get(lab, &spec)?;
-        let (major, minor, patch) = source.version();
         Ok(Self {
-            name: format!("{major}.{minor}.{patch} with the host series"),
+            name: format!("{} with the host series", source.release()),
             image: kernel.image(),
             modules: Vec::new(),
         })

@@ -56,8 +56,7 @@ pub(super) fn build(lab: &Lab, package: &Package, source: &Source) -> Result<Opt
 }
 
 fn modules(lab: &Lab, package: &Package, source: &Source) -> Result<PathBuf> {
-    let (major, minor, patch) = source.version();
-    let version = format!("{major}.{minor}.{patch}");
+    let version = source.release();
     if package.upstream() != version {
         return unfit(format!("it is {}, the tree {version}", package.version));
     }

@@ -212,10 +212,9 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
         let symbols = symbols.get(&run.variant.guest).unwrap_or(&unknown);
         summary(run, done, symbols)
     });
-    let (major, minor, patch) = source.version();
     let mut report = Report {
         format: report::FORMAT,
-        kernel: format!("{major}.{minor}.{patch}"),
+        kernel: source.release(),
         command: command(options, direct),
         logs: lab.logs.folder().to_owned(),
         exact: !direct,
@@ -239,7 +238,7 @@ pub fn run(lab: &Lab, options: &Options) -> Result<bool> {
         }
     }
     output::print(&match options.json {
-        true => report::json(&report)?,
+        true => output::json(&report)?,
         false => report::terminal(&report) + &pages,
     })?;
     if !failed.is_empty() {

@@ -237,6 +237,15 @@ pub struct Run {
 }
 
 impl Run {
+    /// The first of its sort.
+    fn new(variant: Variant, workload: Workload) -> Self {
+        Self {
+            variant,
+            workload,
+            again: false,
+        }
+    }
+
     /// Unique, fit for file names.
     pub fn name(&self) -> String {
         let again = if self.again { "-again" } else { "" };
@@ -298,13 +307,9 @@ const PATCHED: Host = Host::Patched { pit_max_hz: 0 };
 pub fn quick(hosts: bool) -> Vec<Run> {
     use {Bus::*, Workload::*};
     const KIB: u32 = 1024;
-    let one = |bus, guest, transport, host, workload| Run {
-        variant: xkvm(bus, guest, transport, host),
-        workload,
-        again: false,
-    };
-    let stock = |bus, workload| one(bus, Guest::Stock, "off", Host::Stock, workload);
-    let ours = |bus, workload| one(bus, Guest::Batches, "doorbell", Host::Stock, workload);
+    let stock = |bus, workload| Run::new(xkvm(bus, Guest::Stock, "off", Host::Stock), workload);
+    let batches = |bus, transport, host| xkvm(bus, Guest::Batches, transport, host);
+    let ours = |bus, workload| Run::new(batches(bus, "doorbell", Host::Stock), workload);
     let mut runs = vec![
         // The longest first: so at the end no processor waits long for another.
         stock(Piix3, Blocks(KIB)),
@@ -318,15 +323,11 @@ pub fn quick(hosts: bool) -> Vec<Run> {
             again: true,
             ..ours(Piix3, Commands)
         },
-        one(Legacy, Guest::Batches, "tunnel", Host::Stock, Commands),
-        Run {
-            variant: zone(Legacy),
-            workload: Commands,
-            again: false,
-        },
+        Run::new(batches(Legacy, "tunnel", Host::Stock), Commands),
+        Run::new(zone(Legacy), Commands),
     ];
     if hosts {
-        runs.push(one(Legacy, Guest::Batches, "vmcall", PATCHED, Commands));
+        runs.push(Run::new(batches(Legacy, "vmcall", PATCHED), Commands));
     }
     runs
 }
@@ -337,11 +338,7 @@ pub fn full(hosts: bool) -> Vec<Run> {
     let mut runs = quick(hosts);
     runs.retain(|run| run.workload == Commands);
     let mut add = |variant: &Variant, workload| {
-        runs.push(Run {
-            variant: variant.clone(),
-            workload,
-            again: false,
-        });
+        runs.push(Run::new(variant.clone(), workload));
     };
     const DMA: u32 = 4 << 10;
     // A MiB by stock PIO is half a million exits.

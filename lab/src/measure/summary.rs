@@ -25,13 +25,16 @@ pub fn planned(run: &Run) -> RunReport {
 
 /// One run, summed up.
 pub fn summary(run: &Run, done: &Done, symbols: &Symbols) -> RunReport {
-    let phases = named(done).map(|phase| PhaseReport {
-        name: phase.name.clone(),
-        cost: Cost::of(phase),
-        traced: traced(phase),
-        kvm: phase.kvm.clone(),
-        ports: ports(phase),
-        functions: functions(phase, symbols),
+    let phases = named(done).map(|phase| {
+        let cost = Cost::of(phase);
+        PhaseReport {
+            name: phase.name.clone(),
+            traced: traced(phase),
+            kvm: phase.kvm.clone(),
+            ports: ports(phase),
+            functions: functions(phase, cost.user_exits, symbols),
+            cost,
+        }
     });
     RunReport {
         phases: phases.collect(),
@@ -46,8 +49,8 @@ pub fn summary(run: &Run, done: &Done, symbols: &Symbols) -> RunReport {
     }
 }
 
-/// The functions that left the guest most in a phase.
-fn functions(phase: &Phase, symbols: &Symbols) -> Vec<HotRow> {
+/// The functions that left the guest most in a phase, of whose exits so many went to user space.
+fn functions(phase: &Phase, user_exits: u64, symbols: &Symbols) -> Vec<HotRow> {
     let row = |place: &Place| ExitRow {
         reason: place.reason.clone(),
         port: place.port,
@@ -63,7 +66,7 @@ fn functions(phase: &Phase, symbols: &Symbols) -> Vec<HotRow> {
         .iter()
         .filter(|place| place.rip != 0 && !is_mark(place));
     let stats = Stats {
-        exits: Cost::of(phase).user_exits,
+        exits: user_exits,
         rows: known.map(row).collect(),
         ..Stats::default()
     };

@@ -9,14 +9,7 @@ use anyhow::{Context, Result};
 use tempfile::NamedTempFile;
 
 use super::{Report, html};
-
-/// The report for programs.
-///
-/// # Errors
-/// When a value has no form in JSON.
-pub fn json(report: &Report) -> Result<String> {
-    Ok(serde_json::to_string_pretty(report).context("cannot write the report")? + "\n")
-}
+use crate::output;
 
 /// Writes `report.json` and `report.html` to `folder`, whole or not at all; returns the page.
 ///
@@ -25,7 +18,7 @@ pub fn json(report: &Report) -> Result<String> {
 pub fn write(report: &Report, folder: &Path) -> Result<PathBuf> {
     let page = folder.join("report.html");
     let files = [
-        (folder.join("report.json"), json(report)?),
+        (folder.join("report.json"), output::json(report)?),
         (page.clone(), html(report)),
     ];
     let mut drafts = Vec::new();

@@ -13,7 +13,7 @@ use serde::Serialize;
 use xkvm_host::devices::pm::{PM_BASE, PM_TIMER};
 use xkvm_host::exits::HotRow;
 
-pub use files::{json, write};
+pub use files::write;
 pub use html::html;
 pub use terminal::terminal;
 

@@ -2,6 +2,7 @@
 
 use super::table::{Row, Table};
 use super::{Report, view};
+use crate::check::ended;
 
 /// Tables, checks that do not hold, and how it ended.
 pub fn terminal(report: &Report) -> String {
@@ -13,18 +14,14 @@ pub fn terminal(report: &Report) -> String {
         }
     }
     out.push('\n');
-    let failed: Vec<_> = report.checks.iter().filter(|check| !check.holds).collect();
-    for check in &failed {
+    for check in report.checks.iter().filter(|check| !check.holds) {
         let seen = check.seen.replace('\n', "\n    ");
         out.push_str(&format!(
             "FAILED  {} {}:\n    {seen}\n",
             check.place, check.name
         ));
     }
-    out.push_str(&match failed.len() {
-        0 => format!("all {} checks hold\n", report.checks.len()),
-        count => format!("{count} of {} checks FAILED\n", report.checks.len()),
-    });
+    out.push_str(&ended(&report.checks));
     out.push_str(&format!("again: {}\n", report.command));
     out.push_str(&format!("logs: {}\n", report.logs.display()));
     out
